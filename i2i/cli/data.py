@@ -1,0 +1,142 @@
+"""`i2i data`: list, inspect, prepare and preview."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List, inspect, prepare and preview data.")
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A data option, such as data.derive.name=edges.")
+]
+
+
+@app.command("list")
+def list_data() -> None:
+    """Show the named data sets and where their files are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from i2i.data.places import data_root
+    from i2i.data.sources import find_source
+    from i2i.resources import resource_names
+
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for name in resource_names("datasets"):
+        source = find_source(name)
+        assert source.recipe is not None
+        table.add_row(name, source.recipe.title, source.describe().partition(": ")[2])
+    console = Console()
+    console.print(table)
+    console.print(f"files lie in {data_root()} (change with I2I_DATA)", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def inspect(
+    data: Annotated[str, typer.Argument(help="A data set or a folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    settings: Settings = None,
+) -> int:
+    """Check every image: layout, counts, sizes, broken files, unmatched pairs, duplicates, constant images."""
+    from rich.console import Console
+
+    from i2i.data.inspection import inspect as inspect_folder
+    from i2i.data.opened import find_folder
+    from i2i.engine.writers import progress
+
+    config, source = _config(data, settings)
+    console = Console(stderr=as_json)
+    with progress(console, "drawing") as drawing:
+        source.folder(drawing)
+    folder = find_folder(config.data, source, config.seed)
+    with progress(console, "checking") as checking:
+        inspection = inspect_folder(folder, checking)
+    if as_json:
+        typer.echo(json.dumps(inspection.as_dict(), indent=1))
+    else:
+        typer.echo(folder.describe())
+        for line in inspection.lines():
+            typer.echo(line)
+    return 1 if inspection.problems() else 0
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="The data set whose files these become, such as edges2cats.")],
+    photos: Annotated[Path, typer.Option(help="The folder of your photos; it is only read.")],
+    size: Annotated[int, typer.Option(min=16, help="Longer short sides are shrunk to this.")] = 572,
+    ahead: Annotated[bool, typer.Option("--ahead", help="Derive the inputs now instead of while training.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was prepared before.")] = False,
+    settings: Settings = None,
+) -> int:
+    """Let your own photos take a data set's place."""
+    from rich.console import Console
+
+    from i2i.data.places import data_root
+    from i2i.data.prepare import prepare_photos
+    from i2i.engine.writers import progress
+    from i2i.errors import UserError
+    from i2i.resources import find_yaml
+
+    find_yaml(name, "datasets", "data set")
+    if "/" in name:
+        raise UserError(f"{name}: give the name of a data set (see: i2i data list)")
+    config, _ = _config(name, settings, recipe_alone=True)
+    console = Console()
+    with progress(console, "checking") as checking, progress(console, "writing") as writing:
+        made = prepare_photos(
+            photos,
+            data_root() / name / "photos",
+            config.data,
+            config.seed,
+            size=size,
+            ahead=ahead,
+            overwrite=overwrite,
+            checking=checking,
+            writing=writing,
+        )
+    for line in made.left_out:
+        typer.echo(f"left out: {line}", err=True)
+    counts = ", ".join(f"{split} {count}" for split, count in made.counts.items())
+    typer.echo(f"{name} now uses your photos: {counts}, in {made.folder}")
+    return 1 if made.left_out else 0
+
+
+@app.command()
+def preview(
+    data: Annotated[str, typer.Argument(help="A data set or a folder.")],
+    output: Annotated[Path, typer.Argument(help="The PNG to write.")] = Path("preview.png"),
+    preset: Annotated[str, typer.Option(help="The preset whose sizes and augmentation are used.")] = "pix2pix",
+    rows: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 12,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG if it exists.")] = False,
+    settings: Settings = None,
+) -> None:
+    """Write a sheet of what the network will see in training, and in validation."""
+    from rich.console import Console
+
+    from i2i.data import files, open_data
+    from i2i.data.preview import preview_sheet
+    from i2i.engine.writers import progress
+    from i2i.errors import UserError
+
+    if output.exists() and not overwrite:
+        raise UserError(f"{output}: exists already; add --overwrite, or give another name")
+    config, source = _config(data, settings, preset=preset)
+    console = Console()
+    with progress(console, "drawing") as drawing:
+        source.folder(drawing)
+    with progress(console, "checking") as checking:
+        opened = open_data(config.data, source, config.seed, typer.echo, checking)
+    files.write(output, preview_sheet(opened, rows))
+    typer.echo(f"sheet: {output}")
+
+
+def _config(data: str, settings: list[str] | None, preset: str = "pix2pix", recipe_alone: bool = False) -> Any:
+    from i2i.config import parse_setting
+    from i2i.engine.config import compose
+
+    return compose(preset, data, [parse_setting(text) for text in settings or []], recipe_alone=recipe_alone)

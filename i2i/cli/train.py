@@ -1,0 +1,106 @@
+"""`i2i train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+NEWEST = ":newest"
+
+
+def with_newest_run(arguments: list[str]) -> list[str]:
+    """Let ``--resume`` stand without a value, for the newest run."""
+    result = []
+    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        result.append(argument)
+        if argument == "--resume" and following.startswith("-"):
+            result.append(NEWEST)
+    return result
+
+
+def train(
+    name: Annotated[str | None, typer.Argument(help="A preset (see: i2i list) or the path of a YAML file.")] = None,
+    data: Annotated[str | None, typer.Option(help="A data set (see: i2i data list) or the path of a folder.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps, instead of epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the square that is trained on.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    direction: Annotated[str | None, typer.Option(help="AtoB or BtoA.")] = None,
+    gan_loss: Annotated[str | None, typer.Option(help="Adversarial loss (see: i2i list).")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bf16, fp16 or fp32.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Loader processes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="The run's folder, instead of runs/<time>-<name>-<data>.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="[RUN]", help="Go on with a run, the newest if none is named.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other option, such as optim.clip_norm=1."),
+    ] = None,
+) -> int:
+    """Train a model: i2i train pix2pix --data edges2cats."""
+    from rich.console import Console
+
+    from i2i.config import Layer, nest, parse_setting
+    from i2i.engine.config import compose
+    from i2i.engine.runs import go_on, start
+    from i2i.errors import UserError
+    from i2i.inference.runs import newest_run
+
+    if epochs is not None and steps is not None:
+        raise UserError("--epochs and --steps are both given; keep one")
+    typed: dict[str, Any] = {
+        "data.source": data if resume else None,
+        "data.batch_size": batch_size,
+        "data.image_size": image_size,
+        "data.direction": direction,
+        "data.workers": workers,
+        "optim.lr": lr,
+        "method.gan_loss": gan_loss,
+        "train.precision": precision,
+        "train.device": device,
+        "seed": seed,
+    }
+    flags = [
+        Layer(f"--{key.split('.')[-1].replace('_', '-')} {value}", nest(key, value))
+        for key, value in typed.items()
+        if value is not None
+    ]
+    if epochs is not None:
+        flags.append(Layer(f"--epochs {epochs}", {"train": {"epochs": epochs, "steps": None}}))
+    if steps is not None:
+        flags.append(Layer(f"--steps {steps}", {"train": {"steps": steps, "epochs": None}}))
+    flags += map(parse_setting, settings or [])
+
+    console = Console(stderr=False)
+    if resume is not None:
+        if name is not None or run_dir is not None:
+            raise UserError("--resume takes preset and folder from the run; leave the name and --run-dir out")
+        run = newest_run() if resume == NEWEST else Path(resume)
+        if resume == NEWEST:
+            console.print(f"resume: {run} (the newest run)", highlight=False)
+        outcome = go_on(run, flags, console)
+    else:
+        if name is None:
+            raise UserError("name a preset (such as: i2i train pix2pix --data edges2cats; see: i2i list), or --resume")
+        config, source = compose(name, data, flags)
+        outcome = start(config, source, console, run_dir)
+    run = outcome.checkpoint.parents[1]
+    console.print(f"checkpoint: {outcome.checkpoint}", highlight=False, soft_wrap=True)
+    if outcome.best:
+        best = outcome.best
+        console.print(f"best: {best['name']} {best['value']:.4g} at step {best['step']}", highlight=False)
+    if outcome.exit_code:
+        console.print(
+            f"stopped after step {outcome.steps}; to go on: i2i train --resume {run}", highlight=False, soft_wrap=True
+        )
+    else:
+        console.print(f"translate: i2i translate INPUT OUTPUT --model {run}", highlight=False, soft_wrap=True)
+    return outcome.exit_code

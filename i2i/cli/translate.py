@@ -1,0 +1,83 @@
+"""`i2i translate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def translate(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="An image, a folder, or DATASET:SPLIT such as edges2cats:val.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder, or for one image a file.")],
+    model: Annotated[Path | None, typer.Option(help="A run or a checkpoint; the newest run if none is named.")] = None,
+    direction: Annotated[
+        Literal["AtoB", "BtoA"] | None, typer.Option(help="AtoB or BtoA, for models that go both ways.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most images per forward.")] = 4,
+    size: Annotated[int | None, typer.Option(min=1, help="Work at this short side, then enlarge back.")] = None,
+    image_format: Annotated[
+        Literal["png", "jpg", "webp", "bmp", "tif", "same"],
+        typer.Option("--format", help="png, jpg, webp, bmp, tif, or same as the input."),
+    ] = "png",
+    from_photos: Annotated[
+        bool, typer.Option("--from-photos", help="Derive the inputs from photos, as in training.")
+    ] = False,
+    from_pairs: Annotated[
+        bool, typer.Option("--from-pairs", help="Take the input's half of side-by-side pairs.")
+    ] = False,
+    dropout: Annotated[Literal["off", "sample"] | None, typer.Option(help="off, or sample as in training.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of sampled dropout.")] = 0,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet, input | output | target, to this PNG.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp32, bf16, fp16 or auto.")
+    ] = "fp32",
+) -> int:
+    """Translate images with a trained model: i2i translate drawings/ cats/."""
+    from rich.console import Console
+
+    from i2i.data import files
+    from i2i.engine.writers import progress
+    from i2i.errors import UserError
+    from i2i.inference import load
+    from i2i.inference.folders import plan, translate_jobs
+    from i2i.inference.runs import newest_run
+
+    if from_photos and from_pairs:
+        raise UserError("--from-photos and --from-pairs are both given; keep one")
+    if sheet is not None and (sheet.suffix.lower() != ".png" or (sheet.exists() and not overwrite)):
+        what = "exists already; add --overwrite" if sheet.exists() else "must end in .png"
+        raise UserError(f"--sheet {sheet}: {what}")
+    run = model or newest_run()
+    translator = load(run, direction=direction, device=device, precision=precision, dropout=dropout, seed=seed)
+    typer.echo(f"model: {translator.describe()}{'' if model else ' (the newest run)'}")
+    jobs = plan(
+        translator,
+        source,
+        output,
+        prepare="photos" if from_photos else "pairs" if from_pairs else "inputs",
+        size=size,
+        suffix=None if image_format == "same" else f".{image_format}",
+        overwrite=overwrite,
+        say=typer.echo,
+    )
+    with progress(Console(), "image") as told:
+        result = translate_jobs(translator, jobs, batch_size, told, sheet=sheet is not None)
+    if sheet is not None and result.sheet is not None:
+        files.write(sheet, result.sheet)
+    for line in result.failures:
+        typer.echo(f"failed: {line}", err=True)
+    typer.echo(
+        f"translated: {result.written} images to {output}"
+        + (f", {len(result.failures)} failed" if result.failures else "")
+    )
+    if sheet is not None and result.sheet is not None:
+        typer.echo(f"sheet: {sheet}")
+    return 1 if result.failures else 0

@@ -1,0 +1,1 @@
+"""What a cat can look like; nothing is painted here."""

@@ -1,0 +1,1 @@
+"""Curves, rasters, the canvas, light and fur: what any part of a cat is painted with."""

@@ -1,0 +1,98 @@
+"""What a run can say of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from i2i.config import Config, natural
+from i2i.data.derive import DerivationConfig
+from i2i.data.layouts import Layout
+
+Resize = Literal["bicubic", "nearest"]
+PAPER_JITTER = 286 / 256  # Isola et al. 2017, section 6.2: enlarge to 286, crop 256
+
+
+class Augmentation(Config):
+    """One albumentations transform, applied in training after crop and flip.
+
+    Attributes:
+        transform: name of a class of albumentations, such as ``RandomBrightnessContrast``.
+        on: which image of the pair; ``both`` draws the same change for both.
+        options: its arguments.
+    """
+
+    transform: str
+    on: Literal["both", "a", "b"] = "both"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _natural_options(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "options" in values:
+            return {**values, "options": natural(values["options"])}
+        return values
+
+
+class DataConfig(Config):
+    """Where the images are and how they become batches. None means: found out from the files, and then recorded.
+
+    Attributes:
+        source: name of a data set or path of a folder (`--data`).
+        layout: how the folder is arranged.
+        folder_a: name of the subfolder that holds A, where there are two.
+        folder_b: name of the subfolder that holds B.
+        direction: AtoB learns A to B; BtoA swaps the two.
+        image_size: side of the square that the networks see in training.
+        load_size: size before the random crop; None: 286/256 of `image_size`, as in the paper.
+        aspect: ``squash`` resizes to a square (pix2pix and CycleGAN papers), ``keep`` resizes the short side.
+        resize_a: how A is resized; None: nearest neighbour for label maps and masks, else antialiased bicubic.
+        resize_b: how B is resized.
+        channels_a: channels of A.
+        channels_b: channels of B.
+        derive: how A is made from the photos B.
+        flip: mirror half of the training images.
+        augment: more transforms of training images.
+        val_share: share of the training images held out for validation where no folder is set aside for it.
+        val_images: most validation images that are used during training.
+        bad_files: ``refuse`` to start when images are broken or unmatched, or ``skip`` them.
+        batch_size: images per step.
+        workers: loader processes; None: chosen from device and cores.
+    """
+
+    source: str = ""
+    layout: Layout | None = None
+    folder_a: str | None = None
+    folder_b: str | None = None
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    image_size: PositiveInt = 256
+    load_size: PositiveInt | None = None
+    aspect: Literal["squash", "keep"] | None = None
+    resize_a: Resize | None = None
+    resize_b: Resize | None = None
+    channels_a: PositiveInt | None = None
+    channels_b: PositiveInt | None = None
+    derive: DerivationConfig | None = None
+    flip: bool = True
+    augment: tuple[Augmentation, ...] = ()
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    val_images: PositiveInt = 100
+    bad_files: Literal["refuse", "skip"] = "refuse"
+    batch_size: PositiveInt = 1
+    workers: NonNegativeInt | None = None
+
+    @model_validator(mode="after")
+    def _load_size_holds_crop(self) -> DataConfig:
+        if self.load_size is not None and self.load_size < self.image_size:
+            raise ValueError(
+                f"load_size {self.load_size} is smaller than image_size {self.image_size}: nothing could be cropped; "
+                f"set data.load_size to at least {self.image_size}"
+            )
+        return self
+
+    @property
+    def resolved_load_size(self) -> int:
+        """The size before the random crop."""
+        return self.load_size or round(self.image_size * PAPER_JITTER)

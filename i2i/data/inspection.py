@@ -1,0 +1,321 @@
+"""What is wrong or odd with a folder's images, found before the first step: each file is decoded once and noted."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from i2i.data.files import BrokenImage, read, write_whole
+from i2i.data.layouts import DataFolder, Example, Problem, Size, Split, same_shape
+from i2i.data.places import cache_root
+
+INDEX_VERSION = 1
+BATCH = 16  # files per task of the pool
+MOST_NAMED = 5  # files that a line names
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a file of this length and time of change (nanoseconds).
+
+    Attributes:
+        bytes: length of the file.
+        changed: when it was last written.
+        width: width of the decoded, upright image.
+        height: height of the decoded, upright image.
+        channels: channels of the decoded image.
+        depth: bits per value, 8 or 16.
+        digest: fingerprint of the decoded pixels.
+        constant: whether all pixels are the same.
+        error: why the file gives no image; then the other attributes say nothing.
+    """
+
+    bytes: int
+    changed: int
+    width: int = 0
+    height: int = 0
+    channels: int = 0
+    depth: int = 0
+    digest: str = ""
+    constant: bool = False
+    error: str | None = None
+
+    @property
+    def size(self) -> Size:
+        """Width and height."""
+        return self.width, self.height
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The findings, all of which follow from the folder's examples and the record of each of its files."""
+
+    folder: DataFolder
+    records: Mapping[Path, Record]
+
+    @cached_property
+    def broken(self) -> tuple[Problem, ...]:
+        """Files that give no image."""
+        return tuple(Problem(path, record.error) for path, record in self.records.items() if record.error)
+
+    @property
+    def unmatched(self) -> tuple[Problem, ...]:
+        """Files without a partner, or with a name that is taken."""
+        return self.folder.problems
+
+    @cached_property
+    def odd_width(self) -> tuple[Problem, ...]:
+        """Side-by-side pairs that cannot be cut into halves."""
+        if self.folder.layout != "side-by-side":
+            return ()
+        return tuple(
+            Problem(path, f"is {record.width} pixels wide, which cannot be halved into A and B; make the width even")
+            for path, record in self._good.items()
+            if record.width % 2
+        )
+
+    @cached_property
+    def constant(self) -> tuple[Path, ...]:
+        """Images all of whose pixels are the same."""
+        return tuple(path for path, record in self._good.items() if record.constant)
+
+    @cached_property
+    def unlike_shapes(self) -> tuple[Example, ...]:
+        """Pairs in two folders whose images differ in proportions."""
+        return tuple(
+            example
+            for examples in self.folder.splits.values()
+            for example in examples
+            if (records := self._records_of(example)) and not same_shape(records[0].size, records[-1].size)
+        )
+
+    @cached_property
+    def duplicates_between(self) -> tuple[tuple[Path, Path], ...]:
+        """Files of the same pixels in two splits; plain images of one colour are not counted."""
+        first: dict[str, tuple[Split, Path]] = {}
+        found: dict[Path, Path] = {}
+        for split, examples in self.folder.splits.items():
+            for path in _files(examples):
+                if (record := self._good.get(path)) and not record.constant:
+                    origin, twin = first.setdefault(record.digest, (split, path))
+                    if origin != split and twin != path:
+                        found[path] = twin
+        return tuple((twin, path) for path, twin in found.items())
+
+    @cached_property
+    def duplicates_within(self) -> dict[Split, int]:
+        """How many examples of each split repeat an earlier one."""
+        counts: dict[Split, int] = {}
+        for split, examples in self.folder.splits.items():
+            keys = [tuple(record.digest for record in self._records_of(example)) for example in examples]
+            counts[split] = sum(count - 1 for key, count in Counter(keys).items() if key)
+        return counts
+
+    @cached_property
+    def sizes(self) -> Counter[Size]:
+        """How many files have which width and height."""
+        return Counter(record.size for record in self._good.values())
+
+    @cached_property
+    def depths(self) -> Counter[int]:
+        """How many files have how many bits."""
+        return Counter(record.depth for record in self._good.values())
+
+    @property
+    def deepest(self) -> int:
+        """Most bits per value of any file, 8 or 16."""
+        return max(self.depths, default=8)
+
+    def channels(self, side: Literal["a", "b"]) -> Counter[int]:
+        """Return how many files of A or of B have how many channels."""
+        paths = {path for split in self.folder.splits for path in self.folder.side(split, side)}
+        return Counter(record.channels for path in paths if (record := self._good.get(path)))
+
+    def problems(self) -> list[Problem]:
+        """Return what has to be mended, or left out, before training."""
+        return [*self.broken, *self.unmatched, *self.odd_width]
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed and may yet be a mistake, in one line each."""
+        lines = []
+        if self.constant:
+            lines.append(f"images of one colour: {_named(self.constant)}")
+        if self.duplicates_between:
+            twins = [f"{a} = {b}" for a, b in self.duplicates_between]
+            lines.append(f"the same image in two splits, so that validation or test flatters: {_named(twins)}")
+        for split, count in self.duplicates_within.items():
+            if count:
+                lines.append(f"{split} holds {count} examples that repeat others")
+        if self.unlike_shapes:
+            names = [example.name for example in self.unlike_shapes]
+            lines.append(f"A and B differ in shape, each is resized on its own: {_named(names)}")
+        for side in ("a", "b") if self.folder.layout == "two-folders" else ("b",):
+            kinds = self.channels(side)
+            if len(kinds) > 1:
+                which = f" of {side.upper()}" if self.folder.layout == "two-folders" else ""
+                lines.append(f"images{which} of {_counted(kinds)} channels are mixed")
+        if len(self.depths) > 1:
+            lines.append(f"images of {_counted(self.depths)} bits are mixed")
+        return lines
+
+    def usable(self) -> DataFolder:
+        """Return the folder without the examples that have a problem."""
+        bad = {problem.path for problem in self.problems()}
+        splits = {
+            split: tuple(example for example in examples if example.a not in bad and example.b not in bad)
+            for split, examples in self.folder.splits.items()
+        }
+        return replace(self.folder, splits=splits, problems=())
+
+    def lines(self) -> list[str]:
+        """Say it all in plain words, the most frequent first and no more than a few files by name."""
+        lines = [*self.folder.describe().splitlines(), f"{len(self.records)} files decoded, {len(self.broken)} broken"]
+        if self.sizes:
+            widths, heights = zip(*self.sizes, strict=True)
+            common = ", ".join(f"{w}x{h} ({count})" for (w, h), count in self.sizes.most_common(3))
+            lines.append(f"width {min(widths)} to {max(widths)}, height {min(heights)} to {max(heights)}")
+            lines.append(f"most common sizes: {common}; bits: {_counted(self.depths)}")
+        problems = self.problems()
+        lines += [f"problem: {problem}" for problem in problems[:MOST_NAMED]]
+        if len(problems) > MOST_NAMED:
+            lines.append(f"problem: ... and {len(problems) - MOST_NAMED} more")
+        return lines + [f"note: {warning}" for warning in self.warnings()]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything for JSON, with every file named."""
+        folder = self.folder
+        return {
+            "root": str(folder.root),
+            "layout": folder.layout,
+            "folder_a": folder.folder_a,
+            "folder_b": folder.folder_b,
+            "splits": {split: len(examples) for split, examples in folder.splits.items()},
+            "val_origin": folder.val_origin,
+            "notes": list(folder.notes),
+            "files": len(self.records),
+            "sizes": [{"width": w, "height": h, "count": count} for (w, h), count in self.sizes.most_common()],
+            "channels": {"a": dict(self.channels("a")), "b": dict(self.channels("b"))},
+            "bits": dict(self.depths),
+            "broken": _as_dicts(self.broken),
+            "unmatched": _as_dicts(self.unmatched),
+            "odd_width": _as_dicts(self.odd_width),
+            "constant": [str(path) for path in self.constant],
+            "unlike_shapes": [example.name for example in self.unlike_shapes],
+            "duplicates_between_splits": [[str(a), str(b)] for a, b in self.duplicates_between],
+            "duplicates_within_splits": dict(self.duplicates_within),
+        }
+
+    @cached_property
+    def _good(self) -> dict[Path, Record]:
+        return {path: record for path, record in self.records.items() if not record.error}
+
+    def _records_of(self, example: Example) -> tuple[Record, ...]:
+        """Return the records of an example's one or two files, or nothing if one is broken."""
+        paths = _files([example])
+        return tuple(self._good[path] for path in paths) if all(path in self._good for path in paths) else ()
+
+
+def inspect(folder: DataFolder, progress: Callable[[int, int], None] | None = None) -> Inspection:
+    """Decode every file of a folder that was not decoded before, and collect what was found.
+
+    What was found is kept in the user's cache folder, by name, length and time of change of each file. Where that
+    cannot be written, the files are decoded anew each time.
+
+    Args:
+        folder: from `read_folder`.
+        progress: told how many files of how many are done.
+    """
+    paths = _files([example for examples in folder.splits.values() for example in examples])
+    depth = len(folder.root.parts)
+    names = {path: "/".join(path.parts[depth:]) for path in paths}
+    digest = hashlib.blake2b(os.fsencode(folder.root.resolve()), digest_size=16).hexdigest()
+    index = cache_root() / "index" / f"{digest}.json"
+    known = _load(index)
+    records = {path: record for path in paths if (record := known.get(names[path])) and _is_current(path, record)}
+    pending = [path for path in paths if path not in records]
+    if pending:
+        try:
+            for found in _examine_all(pending):
+                records.update(found)
+                if progress:
+                    progress(len(records), len(paths))
+        finally:  # what was done before Ctrl-C need not be done again
+            _save(index, {names[path]: record for path, record in records.items()})
+    return Inspection(folder, {path: records[path] for path in paths})
+
+
+def _files(examples: Sequence[Example]) -> list[Path]:
+    """Return the distinct files of examples."""
+    return list(dict.fromkeys(path for example in examples for path in (example.a, example.b) if path))
+
+
+def _is_current(path: Path, record: Record) -> bool:
+    return _stamp(path) == (record.bytes, record.changed)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:  # `read` says what is wrong
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _examine_all(paths: Sequence[Path]) -> Iterator[dict[Path, Record]]:
+    """Decode files in threads (decoders and digests let go of Python's lock), a batch of results at a time."""
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield from pool.map(lambda batch: {path: _examine(path) for path in batch}, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _examine(path: Path) -> Record:
+    size, changed = _stamp(path)
+    try:
+        pixels = read(path)
+    except BrokenImage as error:
+        return Record(size, changed, error=error.reason)
+    height, width, channels = pixels.shape
+    digest = hashlib.blake2b(f"{pixels.shape} {pixels.dtype}".encode(), digest_size=16)
+    digest.update(pixels.data)
+    constant = bool((pixels == pixels[0, 0]).all())
+    return Record(size, changed, width, height, channels, pixels.itemsize * 8, digest.hexdigest(), constant)
+
+
+def _load(index: Path) -> dict[str, Record]:
+    try:
+        content = json.loads(index.read_bytes())
+        files = content["files"] if content["version"] == INDEX_VERSION else {}
+        return {name: Record(*values) for name, values in files.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing or damaged: it is written anew
+        return {}
+
+
+def _save(index: Path, records: Mapping[str, Record]) -> None:
+    content = {"version": INDEX_VERSION, "files": {name: astuple(record) for name, record in records.items()}}
+    with contextlib.suppress(OSError):  # a read-only home folder only costs time
+        write_whole(index, json.dumps(content, separators=(",", ":")).encode())
+
+
+def _named(items: Sequence[object]) -> str:
+    more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+    return ", ".join(map(str, items[:MOST_NAMED])) + more
+
+
+def _counted(counts: Counter[int]) -> str:
+    return ", ".join(f"{value} ({count})" for value, count in counts.most_common())
+
+
+def _as_dicts(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"path": str(problem.path), "reason": problem.reason} for problem in problems]

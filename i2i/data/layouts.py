@@ -1,0 +1,473 @@
+"""Which files of a folder form a training example: how the folder is arranged, which images are A and which are B.
+
+Works on names, and on the headers of a few files. What a user's folder may look like::
+
+    side-by-side   [train/]x.jpg, left half A, right half B
+    two-folders    [train/]input/x.png + [train/]target/x.png, or input/train/x.png + target/train/x.png
+    unpaired       trainA/x.jpg + trainB/y.jpg
+    photos         [train/]x.jpg, from which A is derived
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from i2i.data.files import SUFFIXES, BrokenImage, list_images, read_info
+from i2i.errors import UserError, did_you_mean
+
+Layout = Literal["side-by-side", "two-folders", "photos", "unpaired"]
+Split = Literal["train", "val", "test"]
+
+SAMPLE = 64  # files whose headers decide how a folder is arranged
+TOLERANCE = 0.02  # by which sides may differ from the proportions expected of them
+MAX_VAL = 200  # images held out of train at most
+
+_SPLITS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_SPLIT_AND_SIDE = re.compile(rf"({'|'.join(_SPLITS)})[_-]?([ab])", re.IGNORECASE)  # trainA
+_A_WORDS = {"sketch", "input", "mask", "edge", "label", "condition", "source", "rain", "rainy", "lr", "low", "blurry"}
+_B_WORDS = {"photo", "target", "output", "gt", "truth", "groundtruth", "real", "clean", "norain", "hr", "high", "sharp"}
+_KINDS: dict[Layout, str] = {
+    "side-by-side": "side-by-side pairs",
+    "two-folders": "pairs in two folders",
+    "photos": "photos",
+    "unpaired": "unpaired images",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The files of one example.
+
+    Attributes:
+        name: unique within its split: the path below the split's (or A's) folder, without suffix, with forward slashes.
+        a: file of A. Of side-by-side pairs `a` equals `b`, and A is the left half; of photos it is None.
+        b: file of B. An unpaired example holds one image: `a` or `b` is None.
+    """
+
+    name: str
+    a: Path | None
+    b: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that keeps a run from starting unless the user lets it be skipped."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """What was found in a folder.
+
+    Attributes:
+        root: the folder, as the user typed it.
+        layout: how it is arranged.
+        splits: the examples of each split that there is, in natural order.
+        folder_a: name of the folder that holds A, where there are two.
+        folder_b: name of the folder that holds B, where there are two.
+        val_origin: how ``val`` came about, where the folder has none of its own.
+        notes: what the user should hear of, in one line each.
+        problems: files without a partner or with a name that is taken; no example holds them.
+    """
+
+    root: Path
+    layout: Layout
+    splits: Mapping[Split, tuple[Example, ...]]
+    folder_a: str | None = None
+    folder_b: str | None = None
+    val_origin: str | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def side(self, split: Split, side: Literal["a", "b"]) -> tuple[Path, ...]:
+        """Return the files of A or of B in a split, as unpaired training wants them."""
+        paths = (example.a if side == "a" else example.b for example in self.splits.get(split, ()))
+        return tuple(path for path in paths if path is not None)
+
+    def describe(self) -> str:
+        """Say in one line what was found, and each note in a line of its own."""
+        telling = self.folder_a and (self.folder_a, self.folder_b) != ("A", "B")
+        folders = f" (A: {self.folder_a}, B: {self.folder_b})" if telling else ""
+        counts = ", ".join(self._count(split) for split in self.splits)
+        return "\n".join([f"{_KINDS[self.layout]} in {self.root}{os.sep}{folders}: {counts}", *self.notes])
+
+    def _count(self, split: Split) -> str:
+        count = str(len(self.splits[split]))
+        if self.layout == "unpaired":
+            count = f"{len(self.side(split, 'a'))} + {len(self.side(split, 'b'))}"
+        origin = f" ({self.val_origin})" if split == "val" and self.val_origin else ""
+        return f"{split} {count}{origin}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An image and its path below the folder of its split (or the root), in parts."""
+
+    path: Path
+    parts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "/".join((*self.parts[:-1], self.path.stem))
+
+
+T = TypeVar("T")
+Size = tuple[int, int]  # width, height
+_BySplit = dict[Split, list[_Found]]
+
+
+def read_folder(
+    root: Path,
+    layout: Layout | None = None,
+    folder_a: str | None = None,
+    folder_b: str | None = None,
+    val_share: float = 0.1,
+    seed: int = 0,
+    split: Split = "train",
+) -> DataFolder:
+    """Find the examples in a folder.
+
+    Split folders may stand outside (``train/input``) or inside (``input/train``). Where there is no ``val``, a share of
+    ``train`` becomes it, chosen by a hash of each name, so that it stays nearly the same when images are added.
+
+    Args:
+        root: the folder.
+        layout: how it is arranged; None: recognised.
+        folder_a: name of the subfolder that holds A; None: known by its name.
+        folder_b: name of the subfolder that holds B; None: known by its name.
+        val_share: share of ``train`` that becomes ``val``.
+        seed: chooses which images those are.
+        split: what all images are where there are no split folders.
+
+    Raises:
+        UserError: there are no images, or no arrangement (or not the one asked for) can be found without guessing.
+    """
+    if layout in ("side-by-side", "photos") and (folder_a or folder_b):
+        raise UserError(f"{root}: folder_a and folder_b have no meaning in layout '{layout}'; leave them out")
+    found = _unwrap(_list(root), folder_a, folder_b)
+    if layout is None and any(_SPLIT_AND_SIDE.fullmatch(image.parts[0]) for image in found):
+        layout = "unpaired"
+    by_split, notes = _by_split(found, split)
+    layout, folders = _recognise(root, by_split, layout, folder_a, folder_b)
+    problems: list[Problem] = []
+    if folders is None:
+        splits = {name: _flat(images, layout) for name, images in by_split.items()}
+    elif layout == "unpaired":
+        splits = {name: _one_sided(images, folders) for name, images in by_split.items()}
+    else:
+        splits, problems = _paired(root, by_split, folders, notes)
+    if folders and (outside := sum(not _is_inside(f, folders) for images in by_split.values() for f in images)):
+        notes.append(f"left out: {outside} images in neither {folders[0]} nor {folders[1]}")
+    val_origin = None
+    if splits.get("train") and "val" not in splits:
+        splits["train"], splits["val"], val_origin = _split_off_val(splits["train"], val_share, seed)
+        if not set(splits["train"]).isdisjoint(splits["val"]):
+            notes.append("val shows an image that is trained on, for there is no other")
+    ordered = {name: splits[name] for name in get_args(Split) if name in splits}
+    a, b = folders or (None, None)
+    return DataFolder(root, layout, ordered, a, b, val_origin, tuple(dict.fromkeys(notes)), tuple(problems))
+
+
+def _list(root: Path) -> list[_Found]:
+    """List the images below `root`, or say what is there instead."""
+    if root.is_file():
+        raise UserError(f"{root}: is a file, not a folder of images; did you mean its folder, {root.parent}?")
+    if not root.is_dir():
+        nearby = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
+        hint = did_you_mean(root.name, nearby)
+        raise UserError(f"{root}: there is no such folder{hint if 'did you mean' in hint else ''}")
+    found = [_Found(path, path.parts[len(root.parts) :]) for path in list_images(root)]
+    if not found:
+        content = "holds no images" if any(root.iterdir()) else "is empty"
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise UserError(f"{root}: {content}; it must hold images ({kinds}), in itself or in subfolders")
+    return found
+
+
+def _unwrap(found: list[_Found], *keep: str | None) -> list[_Found]:
+    """Take off a folder that holds all images, as unpacked archives have it, unless it is a split or one of `keep`."""
+    kept = {name.split("/")[0] for name in keep if name}
+    while len({image.parts[0] for image in found}) == 1 and len(found[0].parts) > 1:
+        if _outer_split(found[0]) or found[0].parts[0] in kept:
+            break
+        found = [_Found(image.path, image.parts[1:]) for image in found]
+    return found
+
+
+def _by_split(found: list[_Found], default: Split) -> tuple[_BySplit, list[str]]:
+    """Sort images into splits by the outer folder, or else by the second, and take that folder off their paths."""
+    by_split: _BySplit = {}
+    outside: list[_Found] = []
+    outer = [_outer_split(image) for image in found]
+    if any(outer):
+        for image, place in zip(found, outer, strict=True):
+            if place is None:
+                outside.append(image)
+            else:
+                by_split.setdefault(place[0], []).append(_Found(image.path, place[1]))
+    elif all(len(image.parts) > 2 and image.parts[1].lower() in _SPLITS for image in found):
+        for image in found:
+            first, second, *rest = image.parts
+            by_split.setdefault(_SPLITS[second.lower()], []).append(_Found(image.path, (first, *rest)))
+    else:
+        by_split[default] = found
+    return by_split, [f"left out: {len(outside)} images outside the split folders"] if outside else []
+
+
+def _outer_split(image: _Found) -> tuple[Split, tuple[str, ...]] | None:
+    """Return split and remaining path of ``train/x.jpg`` and ``trainA/x.jpg`` (which becomes ``A/x.jpg`` of train)."""
+    if len(image.parts) < 2:
+        return None
+    folder, *rest = image.parts
+    if sides := _SPLIT_AND_SIDE.fullmatch(folder):
+        return _SPLITS[sides[1].lower()], (sides[2].upper(), *rest)
+    return (_SPLITS[folder.lower()], tuple(rest)) if folder.lower() in _SPLITS else None
+
+
+def _recognise(
+    root: Path, by_split: _BySplit, layout: Layout | None, folder_a: str | None, folder_b: str | None
+) -> tuple[Layout, tuple[str, str] | None]:
+    """Return the layout, and the folders of A and B if it has two."""
+    if layout in ("side-by-side", "photos"):
+        return layout, None
+    images = [image for name in get_args(Split) for image in by_split.get(name, ())]
+    for name, option in ((folder_a, "folder_a"), (folder_b, "folder_b")):
+        if name and not any(_is_inside(image, (name,)) for image in images):
+            hint = did_you_mean(name, {image.parts[0] for image in images if len(image.parts) > 1})
+            raise UserError(f"{root}: has no images in the folder '{name}' that data.{option} names{hint}")
+    if folders := _choose_folders(root, images, layout, folder_a, folder_b):
+        return layout or "two-folders", folders
+    if inner := next((image for image in images if _outer_split(_Found(image.path, image.parts[1:]))), None):
+        example = inner.path.parents[len(inner.parts) - 2]
+        raise UserError(
+            f"{root}: seems to hold several data sets; name one of them, such as {example}, or say "
+            "--set data.layout=photos if all its images shall be trained on"
+        )
+    return _by_proportions(images), None
+
+
+def _choose_folders(
+    root: Path, images: Sequence[_Found], layout: Layout | None, folder_a: str | None, folder_b: str | None
+) -> tuple[str, str] | None:
+    """Return the folders of A and B; None if the images are not divided in two.
+
+    Raises:
+        UserError: they are, or have to be, and the names do not tell which folder is which.
+    """
+    names = list(dict.fromkeys(image.parts[0] for image in images if len(image.parts) > 1))
+    a = [folder_a] if folder_a else [name for name in names if role_of(name) == "a" and name != folder_b]
+    b = [folder_b] if folder_b else [name for name in names if role_of(name) == "b" and name != folder_a]
+    others = [name for name in names if name not in a + b]
+    if len(others) == 1 and len(a + b) == 1:  # one name that is decided decides the other
+        a, b = a or others, b or others
+    if len(a) == len(b) == 1 and a != b:
+        return a[0], b[0]
+    wanted = bool(layout or folder_a or folder_b)
+    loose = any(len(image.parts) == 1 for image in images)
+    if wanted and len(names) < 2:
+        raise UserError(
+            f"{root}: layout '{layout or 'two-folders'}' needs a folder of A and a folder of B, such as 'input' and "
+            f"'target', and there is {f'only {names[0]!r}' if names else 'none'}"
+        )
+    if wanted or (a and b) or (loose and (a or b)) or (len(names) == 2 and not loose):
+        shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+        raise UserError(
+            f"{root}: which of its folders ({shown}) holds A, the input, and which B, the output? "
+            "Say --set data.folder_a=NAME --set data.folder_b=NAME"
+            + ("" if wanted else ", or --set data.layout=photos if all images are of one kind")
+        )
+    return None
+
+
+def role_of(name: str) -> Literal["a", "b"] | None:
+    """Say whether a folder is A's by its name (input, mask, imageA ...) or B's (target, photo, imageB ...), or neither.
+
+    A letter that stands alone decides before any word: ``real_A`` is A.
+    """
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    letters = {word for word in words if word in ("a", "b")}
+    singular = {form for word in words for form in (word, word.removesuffix("s"), word.removesuffix("es"))}
+    is_a = letters == {"a"} or (not letters and not singular.isdisjoint(_A_WORDS))
+    is_b = letters == {"b"} or (not letters and not singular.isdisjoint(_B_WORDS))
+    return None if is_a == is_b else "a" if is_a else "b"
+
+
+def _by_proportions(images: Sequence[_Found]) -> Layout:
+    """Return side-by-side if nearly all of a sample are twice as wide as high, else photos."""
+    sizes = [size for image in _sample(images) if (size := _size(image.path))]
+    wide = sum(same_shape(size, (2, 1)) for size in sizes)
+    return "side-by-side" if sizes and wide >= 0.9 * len(sizes) else "photos"
+
+
+def _sample(items: Sequence[T]) -> list[T]:
+    """Return at most `SAMPLE` items, evenly spread."""
+    count = min(SAMPLE, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+def _size(path: Path) -> Size | None:
+    try:
+        info = read_info(path)
+    except BrokenImage:  # is named when the files are inspected
+        return None
+    return info.width, info.height
+
+
+def _flat(images: Sequence[_Found], layout: Layout) -> tuple[Example, ...]:
+    """Return an example for each image; where two differ by their suffixes alone, it stays in their names."""
+    taken = Counter(image.name for image in images)
+    side_by_side = layout == "side-by-side"
+    return tuple(
+        Example(
+            name if taken[name := image.name] == 1 else "/".join(image.parts),
+            image.path if side_by_side else None,
+            image.path,
+        )
+        for image in images
+    )
+
+
+def _is_inside(image: _Found, folders: Sequence[str]) -> bool:
+    return any(_rest(image, folder) for folder in folders)
+
+
+def _inside(images: Sequence[_Found], folder: str) -> list[_Found]:
+    """Return the images in `folder`, their paths as seen from it."""
+    return [_Found(image.path, rest) for image in images if (rest := _rest(image, folder))]
+
+
+def _rest(image: _Found, folder: str) -> tuple[str, ...]:
+    """Return the part of the image's path below `folder`, empty if it is elsewhere."""
+    steps = tuple(folder.strip("/").split("/"))
+    return image.parts[len(steps) :] if image.parts[: len(steps)] == steps else ()
+
+
+def _one_sided(images: Sequence[_Found], folders: tuple[str, str]) -> tuple[Example, ...]:
+    """Return the unpaired examples, those of A first, named so that A's and B's cannot coincide."""
+    a, b = (_flat(_inside(images, folder), "photos") for folder in folders)
+    return (
+        *(Example(f"A/{example.name}", example.b, None) for example in a),
+        *(Example(f"B/{example.name}", None, example.b) for example in b),
+    )
+
+
+def _paired(
+    root: Path, by_split: _BySplit, folders: tuple[str, str], notes: list[str]
+) -> tuple[dict[Split, tuple[Example, ...]], list[Problem]]:
+    """Match the images of two folders by name in each split, and add to `notes` what was not as expected."""
+    splits: dict[Split, tuple[Example, ...]] = {}
+    problems: list[Problem] = []
+    for split, images in by_split.items():
+        a, b = (_by_name(_inside(images, folder), problems) for folder in folders)
+        if not (a and b) and split != "train":
+            notes.append(f"{split} is left out: it has images of {'A' if a else 'B'} alone")
+            continue
+        if a and b and a.keys().isdisjoint(b):
+            a, b = _without_affixes(a, b, notes)
+        if a.keys().isdisjoint(b):
+            raise UserError(
+                f"{root}: no image of '{folders[0]}' has the name of one of '{folders[1]}' ({split}); "
+                "give partners the same name, or say --set data.layout=unpaired"
+            )
+        splits[split] = tuple(Example(name, path, b[name]) for name, path in a.items() if name in b)
+        for side, others, folder in ((a, b, folders[1]), (b, a, folders[0])):
+            reason = f"has no partner of the same name in '{folder}'"
+            problems += [Problem(path, reason) for name, path in side.items() if name not in others]
+    return splits, problems
+
+
+def same_shape(a: Size, b: Size) -> bool:
+    """Say whether two images have the same proportions, within `TOLERANCE`."""
+    return abs(a[0] * b[1] - a[1] * b[0]) <= TOLERANCE * a[0] * b[1]
+
+
+def _by_name(images: Sequence[_Found], problems: list[Problem]) -> dict[str, Path]:
+    """Return the files by name without suffix; the second of a name is a problem."""
+    named: dict[str, Path] = {}
+    for image in images:
+        first = named.setdefault(image.name, image.path)
+        if first is not image.path:
+            problems.append(Problem(image.path, f"has the same name as {first.name}; remove or rename one of them"))
+    return named
+
+
+def _without_affixes(
+    a: dict[str, Path], b: dict[str, Path], notes: list[str]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Rename images whose names differ by a word common to each side, such as ``7_mask`` and ``7``, if that helps."""
+    most, best, words = 0, (a, b), ""
+    for at_start, at_end in ((False, True), (True, False), (True, True)):
+        cut_a, cut_b = (_common_affixes(side, at_start, at_end) for side in (a, b))
+        new_a = {_cut(name, *cut_a): path for name, path in a.items()}
+        new_b = {_cut(name, *cut_b): path for name, path in b.items()}
+        if (matches := len(new_a.keys() & new_b)) > most:
+            most, best = matches, (new_a, new_b)
+            words = " and ".join(f"'{word}'" for word in (*cut_a, *cut_b) if word)
+    if most:
+        notes.append(f"partners are matched by their names without {words}")
+    return best
+
+
+def _common_affixes(names: Iterable[str], at_start: bool, at_end: bool) -> tuple[str, str]:
+    files = [name.rpartition("/")[2] for name in names]
+    prefix = _common_start(files) if at_start else ""
+    suffix = _common_start([file[::-1] for file in files])[::-1] if at_end else ""
+    return prefix, suffix
+
+
+def _common_start(names: Sequence[str]) -> str:
+    """Return the word that all names start with, up to a separator or to where letters meet digits; or nothing."""
+    first, last = min(names), max(names)  # whatever these two share, all share
+    common = first[: next((at for at, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), None)]
+    for end in range(len(common), 0, -1):
+        meets_number = common[end - 1].isalpha() and all(name[end : end + 1].isdigit() for name in names)
+        if common[end - 1] in "_-. " or meets_number:
+            return common[:end] if any(map(str.isalpha, common[:end])) else ""
+    return ""
+
+
+def _cut(name: str, prefix: str, suffix: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + file.removeprefix(prefix).removesuffix(suffix)
+
+
+def _split_off_val(
+    train: Sequence[Example], share: float, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...], str]:
+    """Return train without val, val, and how it came about; of unpaired images, each side gives its share."""
+    held: set[Example] = set()
+    shown_twice: set[Example] = set()
+    for group in ([e for e in train if e.b is not None], [e for e in train if e.b is None]):
+        count = min(max(1, round(share * len(group))), MAX_VAL, len(group) - 1)
+        if count > 0:
+            held.update(heapq.nsmallest(count, group, key=lambda example: _rank(seed, example.name)))
+        else:
+            shown_twice.update(group)
+    kept = tuple(example for example in train if example not in held)
+    val = tuple(example for example in train if example in held or example in shown_twice)
+    return kept, val, f"split off train, seed {seed}" if held else "the same image as train"
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{name}".encode(errors="surrogateescape"), digest_size=8).digest()

@@ -1,0 +1,68 @@
+"""The stream of batches: every sample's place in it follows from the step, so any step can be returned to."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, default_collate
+
+from i2i.data.pairs import PairedImages, Place
+from i2i.seeding import numpy_generator
+
+
+class Stream(Sampler[list[Place]]):
+    """Batches of (index, epoch): the shuffled epochs laid end to end and cut into batches of equal size.
+
+    No image is dropped and no batch is short; a batch may hold the end of one epoch and the start of the next.
+
+    Args:
+        count: number of examples.
+        batch_size: samples per batch.
+        seed: the run's seed.
+        start: the first step to yield.
+        stop: the step to end before.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.start, self.stop = start, stop
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        for step in range(self.start, self.stop):
+            positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+            yield [(int(self._order(p // self.count)[p % self.count]), p // self.count) for p in positions]
+
+    def _shuffle(self, epoch: int) -> npt.NDArray[np.int64]:
+        return numpy_generator(self.seed, "order", epoch).permutation(self.count)
+
+
+def _start_worker(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to answer
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def training_loader(
+    dataset: PairedImages, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool
+) -> DataLoader[dict[str, Tensor]]:
+    """Return the batches of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands them out."""
+    stream = Stream(len(dataset), batch_size, seed, start, stop)
+    return DataLoader(dataset, batch_sampler=stream, num_workers=workers, pin_memory=pin, worker_init_fn=_start_worker)
+
+
+def batches_in_order(dataset: PairedImages, batch_size: int, limit: int) -> Iterator[dict[str, Tensor]]:
+    """Yield the first `limit` examples in their order, as validation wants them."""
+    indices = range(min(limit, len(dataset)))
+    for first in range(0, len(indices), batch_size):
+        yield default_collate([dataset[index, 0] for index in indices[first : first + batch_size]])

@@ -1,0 +1,163 @@
+"""From options to data sets that are ready to train on: found, recognised, checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from i2i.data.config import DataConfig, Resize
+from i2i.data.inspection import Inspection, inspect
+from i2i.data.layouts import DataFolder, Split, read_folder
+from i2i.data.pairs import PairedImages
+from i2i.data.sources import Progress, Source
+from i2i.errors import UserError
+
+MASK_WORDS = ("mask", "label", "seg", "annotation")
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Data:
+    """The data of a run.
+
+    Attributes:
+        config: the options with nothing left None that the files decide.
+        folder: the files, without those that were skipped.
+        splits: the pairs of each split that has any.
+    """
+
+    config: DataConfig
+    folder: DataFolder
+    splits: dict[Split, PairedImages]
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of the networks' input and output, in the run's direction."""
+        a = self.config.derive.channels if self.config.derive else self.config.channels_a
+        b = self.config.channels_b
+        assert a is not None
+        assert b is not None
+        return (b, a) if self.config.direction == "BtoA" else (a, b)
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the training images' names, by which a resume notices that they changed."""
+        names = "\n".join(example.name for example in self.splits["train"].examples)
+        return hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
+
+
+def find_folder(config: DataConfig, source: Source, seed: int) -> DataFolder:
+    """Return the files of a source, arranged as the options or the files themselves say.
+
+    Raises:
+        UserError: the folder cannot be read as pairs or photos.
+    """
+    return read_folder(
+        source.folder(),
+        layout=config.layout,
+        folder_a=config.folder_a,
+        folder_b=config.folder_b,
+        val_share=config.val_share,
+        seed=seed,
+    )
+
+
+def open_data(
+    config: DataConfig,
+    source: Source,
+    seed: int,
+    say: Callable[[str], None],
+    checking: Progress | None = None,
+) -> Data:
+    """Find, recognise and check the images of a run, before its first step.
+
+    Args:
+        config: options; those left None are filled in from the files.
+        source: what `--data` named.
+        seed: the run's seed.
+        say: takes lines for the user.
+        checking: told how many files are checked.
+
+    Raises:
+        UserError: there are no pairs, or some are broken or unmatched and were not to be skipped.
+    """
+    say(f"data: {source.describe()}")
+    folder = find_folder(config, source, seed)
+    say(f"data: {folder.describe()}")
+    _refuse_misfits(config, folder)
+    inspection = inspect(folder, checking)
+    for warning in inspection.warnings():
+        say(f"data: note: {warning}")
+    problems = inspection.problems()
+    if problems and config.bad_files == "refuse":
+        named = "; ".join(map(str, problems[:MOST_NAMED]))
+        more = (
+            f"; and {len(problems) - MOST_NAMED} more (see: i2i data inspect {source.given})"
+            if len(problems) > MOST_NAMED
+            else ""
+        )
+        raise UserError(f"{named}{more}. Mend them, or leave them out with --set data.bad_files=skip")
+    if problems:
+        say(f"data: skipped: {len(problems)} (see: i2i data inspect {source.given})")
+    usable = inspection.usable()
+    if not usable.splits.get("train"):
+        raise UserError(f"{folder.root}: no image is left to train on (see: i2i data inspect {source.given})")
+    config = _completed(config, usable, inspection)
+    deep = inspection.deepest == 16
+    if deep:
+        say("data: 16-bit images: kept as floats")
+    splits = {
+        split: PairedImages(examples, config, seed, train=split == "train", deep=deep)
+        for split, examples in usable.splits.items()
+        if examples
+    }
+    return Data(config, usable, splits)
+
+
+def _refuse_misfits(config: DataConfig, folder: DataFolder) -> None:
+    if folder.layout == "unpaired":
+        raise UserError(
+            f"{folder.root}: holds unpaired images, and pix2pix learns from pairs; put pairs into two folders of equal "
+            "file names, or train cyclegan"
+        )
+    if folder.layout == "photos" and config.derive is None:
+        raise UserError(
+            f"{folder.root}: holds plain photos, not pairs; let pairs be made of them: --set data.derive.name=edges "
+            "(or force another layout: --set data.layout=side-by-side)"
+        )
+    if folder.layout != "photos" and config.derive is not None:
+        raise UserError(
+            f"{folder.root}: holds {folder.layout} pairs, but data.derive makes pairs from photos; drop "
+            "data.derive, or say --set data.layout=photos"
+        )
+
+
+def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection) -> DataConfig:
+    """Return the options with everything filled in that the files decide."""
+    derived = folder.layout == "photos"
+    channels_b = config.channels_b or _channels(inspection.channels("b"))
+    channels_a = config.channels_a or (channels_b if derived else _channels(inspection.channels("a")))
+    return config.model_copy(
+        update={
+            "layout": folder.layout,
+            "folder_a": folder.folder_a,
+            "folder_b": folder.folder_b,
+            "aspect": config.aspect or ("keep" if derived else "squash"),
+            "channels_a": channels_a,
+            "channels_b": channels_b,
+            "resize_a": config.resize_a or _resize_of(folder.folder_a),
+            "resize_b": config.resize_b or _resize_of(folder.folder_b),
+        }
+    )
+
+
+def _channels(found: Counter[int]) -> int:
+    """Return 3 where any image is in colour, else 1; transparency is nothing to learn."""
+    return 3 if any(channels >= 3 for channels in found) else 1
+
+
+def _resize_of(folder: str | None) -> Resize:
+    """Return how a domain is resized: masks and label maps must not be blended."""
+    return "nearest" if folder and any(word in folder.lower() for word in MASK_WORDS) else "bicubic"

@@ -1,0 +1,94 @@
+"""Preparing a data set from the user's own photos, ahead of training."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from i2i.data import files
+from i2i.data.config import DataConfig
+from i2i.data.geometry import resize, short_side_size
+from i2i.data.inspection import Inspection, inspect
+from i2i.data.layouts import DataFolder, Example, Split, read_folder
+from i2i.data.sources import PREPARED, Progress, new_folder
+from i2i.errors import UserError
+from i2i.seeding import numpy_generator
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What preparation made: where it is, how many images each split has, and what was left out."""
+
+    folder: Path
+    counts: dict[Split, int]
+    left_out: tuple[str, ...]
+
+
+def prepare_photos(
+    photos: Path,
+    target: Path,
+    config: DataConfig,
+    seed: int,
+    *,
+    size: int,
+    ahead: bool,
+    overwrite: bool,
+    checking: Progress | None = None,
+    writing: Progress | None = None,
+) -> Prepared:
+    """Fill `target` from a folder of photos: checked, upright, shrunk, split, with the derived inputs if asked for.
+
+    Args:
+        photos: the user's folder, which is only read.
+        target: the folder to make.
+        config: its `derive` makes inputs ahead; `val_share` splits off validation images where the folder has none.
+        seed: of the split and of derivations.
+        size: photos whose short side is longer are shrunk to it.
+        ahead: write the derived inputs too, so that training only reads them.
+        overwrite: whether a `target` that exists is replaced.
+
+    Raises:
+        UserError: the target exists, there are no photos, or inputs are asked for and nothing derives them.
+    """
+    derive = config.derive
+    if ahead and derive is None:
+        raise UserError("--ahead: the data set derives no inputs from photos; leave the flag out")
+    if target.exists() and not overwrite:
+        raise UserError(f"{target}: exists already; add --overwrite to make it anew from {photos}")
+    folder = read_folder(photos, layout="photos", val_share=config.val_share, seed=seed)
+    inspection: Inspection = inspect(folder, checking)
+    usable: DataFolder = inspection.usable()
+    jobs = [(split, index, example) for split, found in usable.splits.items() for index, example in enumerate(found)]
+    if not jobs:
+        raise UserError(f"{photos}: none of its {len(inspection.records)} images can be read")
+    with new_folder(target, replace=overwrite) as new:
+
+        def write(job: tuple[Split, int, Example]) -> None:
+            split, index, example = job
+            assert example.b is not None
+            photo = files.to_uint8(files.to_channels(files.read(example.b), config.channels_b or 3))
+            height, width = photo.shape[:2]
+            if min(height, width) > size:
+                photo = resize(photo, *short_side_size(height, width, size))
+            name = example.name
+            if not ahead:
+                files.write(new / split / f"{name}.jpg", photo)
+                return
+            assert derive is not None
+            files.write(new / split / "target" / f"{name}.png", photo)
+            files.write(
+                new / split / "input" / f"{name}.png", derive(photo, numpy_generator(seed, "ahead", split, index))
+            )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done, _ in enumerate(pool.map(write, jobs), start=1):
+                if writing:
+                    writing(done, len(jobs))
+        facts = {"data": {"layout": "two-folders", "derive": None, "aspect": "keep"}} if ahead else {"data": {}}
+        (new / PREPARED).write_text(yaml.safe_dump(facts), encoding="utf-8")
+    counts = {split: len(found) for split, found in usable.splits.items()}
+    return Prepared(target, counts, tuple(map(str, inspection.problems())))

@@ -1,0 +1,167 @@
+"""Named data sets and folders: from what stands behind `--data` to a folder of files.
+
+A recipe (``datasets/NAME.yaml``) gives a data set its name and says how it is read. Its files lie in the user's data
+folder (`i2i.data.places`): drawn there at first use, or prepared there from the user's own photos.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from i2i.config import Config, Layer, read_yaml, resolve
+from i2i.data import files
+from i2i.data.places import data_root
+from i2i.errors import UserError
+from i2i.resources import find_yaml, resource_names
+from i2i.seeding import numpy_generator
+
+Progress = Callable[[int, int], None]
+
+DRAWN_VERSION = 1  # part of the folder's name: raised when the drawings change
+DRAWN_SIZE = 286
+DRAWN_COUNTS = {"train": 800, "val": 50, "test": 50}
+DRAWN_SEED = 2017
+PREPARED = "prepared.yaml"
+
+
+class Recipe(Config):
+    """A named data set: what it is, and the `data` options that fit it.
+
+    Attributes:
+        title: its name in words.
+        about: what it holds and where it comes from.
+        builtin: the generator that draws it, where it needs no files.
+        data: options laid under the user's own.
+    """
+
+    title: str
+    about: str
+    builtin: Literal["cats"] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `--data` named.
+
+    Attributes:
+        name: a short name for run folders and messages.
+        given: the text that finds it again: a recipe's name or an absolute path.
+        layers: options that come with it.
+        recipe: the recipe, if it has one.
+        prepared: the folder that `i2i data prepare` filled, if it has.
+        path: the user's folder, if it is one.
+    """
+
+    name: str
+    given: str
+    layers: tuple[Layer, ...] = ()
+    recipe: Recipe | None = None
+    prepared: Path | None = None
+    path: Path | None = None
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        """Return the folder of the files; a built-in sample is drawn there the first time.
+
+        Raises:
+            UserError: the data set's files are not on this machine.
+        """
+        folder = self.path or self.prepared
+        if folder is not None:
+            return folder
+        assert self.recipe is not None
+        if self.recipe.builtin is None:
+            raise UserError(
+                f"{self.name}: its files are not here; give them with: i2i data prepare {self.name} --photos DIR"
+            )
+        return draw_cats(data_root() / self.name / f"drawn-v{DRAWN_VERSION}", progress)
+
+    def describe(self) -> str:
+        """Say which files are used."""
+        if self.path is not None:
+            return f"{self.name}: {self.path}"
+        if self.prepared is not None:
+            return f"{self.name}: your own photos, prepared in {self.prepared}"
+        return (
+            f"{self.name}: drawn cats made by a seeded generator "
+            f"(use your own photos with: i2i data prepare {self.name} --photos DIR)"
+        )
+
+
+def find_source(given: str, *, recipe_alone: bool = False) -> Source:
+    """Return the data set or folder that `given` names; a bare word is a data set first.
+
+    Args:
+        given: a data set's name or a folder's path.
+        recipe_alone: leave out what was prepared of it before.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if not given:
+        raise UserError("no data was named; add --data NAME (see: i2i data list) or --data PATH")
+    path = Path(given).expanduser()
+    bare = path.name == given and "\\" not in given
+    if bare and given in resource_names("datasets"):
+        layer = read_yaml(find_yaml(given, "datasets", "data set"))
+        recipe = resolve(Recipe, [layer])
+        layers = [Layer(layer.origin, {"data": recipe.data})]
+        prepared = data_root() / given / "photos"
+        if recipe_alone or not (prepared / PREPARED).is_file():
+            return Source(given, given, tuple(layers), recipe)
+        return Source(given, given, (*layers, read_yaml(prepared / PREPARED)), recipe, prepared)
+    if not path.is_dir():
+        if bare:  # the error of an unknown name offers the nearest one
+            find_yaml(given, "datasets", "data set")
+        what = "is a file; give the folder that holds it" if path.is_file() else "there is no such folder"
+        raise UserError(f"--data {given}: {what}")
+    absolute = path.resolve()
+    layers = [read_yaml(absolute / PREPARED)] if (absolute / PREPARED).is_file() else []
+    return Source(absolute.name, str(absolute), tuple(layers), path=absolute)
+
+
+@contextmanager
+def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give a temporary folder that becomes `folder` when the block ends, and vanishes if it fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)  # temporary folders are their maker's alone
+        if replace and folder.is_dir():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def draw_cats(folder: Path, progress: Progress | None = None) -> Path:
+    """Fill `folder` with drawn cats, unless it is there already: always the same ones."""
+    if folder.is_dir():
+        return folder
+    from i2i.data.cats import draw_cat
+
+    places = [(split, index) for split, count in DRAWN_COUNTS.items() for index in range(count)]
+    with new_folder(folder) as new:
+        for split in DRAWN_COUNTS:
+            (new / split).mkdir()
+
+        def draw(place: tuple[str, int]) -> None:
+            split, index = place
+            image = draw_cat(numpy_generator(DRAWN_SEED, split, index), DRAWN_SIZE)
+            files.write(new / split / f"cat-{index:04d}.jpg", image)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done, _ in enumerate(pool.map(draw, places), start=1):
+                if progress:
+                    progress(done, len(places))
+    return folder

@@ -1,0 +1,129 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from i2i.engine.config import RunConfig
+from i2i.errors import UserError
+from i2i.inference.runs import checkpoints, load_weights, read_tensors, step_of, write_tensors
+from i2i.methods import Method
+from i2i.optim import Ema, Schedule
+
+
+@dataclass
+class TrainState:
+    """What training changes, beside the random draws, which follow from seed and step."""
+
+    method: Method
+    emas: dict[str, Ema]
+    schedule: Schedule
+    best: dict[str, Any]  # the lowest validation scalar so far and its step; empty before the first validation
+
+
+def save_checkpoint(run: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> Path:
+    """Write ``checkpoints/step_00010000`` after `step` steps: into a temporary folder, flushed, then renamed."""
+    final = run / "checkpoints" / f"step_{step:08d}"
+    temporary = final.with_name(f".{final.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    method, dump = state.method, config.model_dump(mode="json")
+    for name, network in method.networks.items():
+        header = {
+            "method": config.method.name,
+            "role": name,
+            "network": method.specs[name],
+            "policy": method.policy.model_dump(),
+            "step": step,
+            "config": dump,
+        }
+        write_tensors(temporary / f"{name}.safetensors", network.state_dict(), header)
+        if name in state.emas:
+            shadow = state.emas[name].shadow.state_dict()
+            write_tensors(temporary / f"{name}_ema.safetensors", shadow, {**header, "ema": config.train.ema})
+    tensors: dict[str, Tensor] = {f"method/{key}": value for key, value in method.state().items()}
+    scalers: dict[str, Mapping[str, float]] = {}
+    for name, stepper in method.steppers.items():
+        moments, scalers[name] = stepper.state()
+        tensors |= {f"optim/{name}/{key}": value for key, value in moments.items()}
+    write_tensors(temporary / "train.safetensors", tensors, {"step": step})
+    rest = {
+        "step": step,
+        "schedule": state.schedule.state(),
+        "scalers": scalers,
+        "best": state.best,
+        "data": data_digest,
+        "config": dump,
+    }
+    with (temporary / "train.json").open("w", encoding="utf-8") as file:
+        json.dump(rest, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    shutil.rmtree(final, ignore_errors=True)  # a checkpoint of the same step, from before a resume
+    os.replace(temporary, final)
+    return final
+
+
+def load_checkpoint(checkpoint: Path, state: TrainState, data_digest: str) -> int:
+    """Put a checkpoint's state into `state` and return its step.
+
+    Raises:
+        UserError: the checkpoint is damaged or of another network, or the training images are not those it saw.
+    """
+    rest = read_train_json(checkpoint)
+    if rest["data"] != data_digest:
+        raise UserError(
+            f"{checkpoint}: the training images have changed since (files added, removed or renamed), so the run "
+            "cannot go on as it would have; put them back, or start a new run"
+        )
+    method = state.method
+    for name, network in method.networks.items():
+        load_weights(network, checkpoint / f"{name}.safetensors")
+        if name in state.emas:
+            load_weights(state.emas[name].shadow, checkpoint / f"{name}_ema.safetensors")
+    tensors = read_tensors(checkpoint / "train.safetensors")
+    for name, stepper in method.steppers.items():
+        stepper.load_state(_below(tensors, f"optim/{name}/"), rest["scalers"][name])
+    method.load_state(_below(tensors, "method/"))
+    state.schedule.load_state(rest["schedule"])
+    state.best.update(rest["best"])
+    return int(rest["step"])
+
+
+def read_train_json(checkpoint: Path) -> dict[str, Any]:
+    """Return the part of a checkpoint that is no tensor, the run's configuration among it.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = checkpoint / "train.json"
+    try:
+        rest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is missing or damaged; resume from another checkpoint of the run") from error
+    return rest
+
+
+def remove_old_checkpoints(run: Path, keep: int, keep_every: int | None, best: int | None) -> None:
+    """Keep the newest `keep`, the best, and those at multiples of `keep_every`."""
+    for checkpoint in checkpoints(run)[:-keep]:
+        step = step_of(checkpoint)
+        if step != best and not (keep_every and step % keep_every == 0):
+            shutil.rmtree(checkpoint)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of trainable values."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,343 @@
+"""Translating files and folders: reading, the network and writing overlap, and memory stays bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from i2i.data import files
+from i2i.data.geometry import resize, short_side_size
+from i2i.data.layouts import Example, read_folder
+from i2i.data.pairs import PairedImages, read_pair
+from i2i.data.sheet import contact_sheet
+from i2i.data.sources import find_source
+from i2i.errors import UserError, did_you_mean
+from i2i.inference.translator import Translator
+from i2i.resources import resource_names
+from i2i.seeding import numpy_generator
+
+Picture = npt.NDArray[np.uint8]
+Prepare = Literal["inputs", "photos", "pairs"]
+READERS = 2
+SHEET_ROWS = 24
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image on its way in.
+
+    Attributes:
+        pixels: what the network is shown, ``[H, W, C]``.
+        size: (height, width) that the output is to have.
+        target: what it should become, where that is known.
+    """
+
+    pixels: files.Pixels
+    size: tuple[int, int]
+    target: files.Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to write: how its input is read, and where the output goes."""
+
+    name: str
+    output: Path
+    read: Callable[[], Input]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of all jobs: the outputs written, the failures in words, the sheet's rows."""
+
+    written: int
+    failures: tuple[str, ...]
+    sheet: Picture | None
+
+
+def plan_files(
+    source: Path, output: Path, suffix: str | None, reader: Callable[[Path], Input], overwrite: bool
+) -> list[Job]:
+    """Return a job for a file, or for every image below a folder, with subfolders and names kept.
+
+    Args:
+        source: an image or a folder.
+        output: a folder; for one image also a file.
+        suffix: of the outputs, such as ``.png``; None: as the inputs'.
+        reader: reads an input.
+        overwrite: whether files that exist may be replaced.
+
+    Raises:
+        UserError: there is no input, the output is within the input, or outputs exist or would fall together.
+    """
+    if source.is_file():
+        single = output.suffix.lower() in files.SUFFIXES and not output.is_dir()
+        target = output if single else output / _named(Path(source.name), suffix)
+        if target.resolve() == source.resolve():
+            raise UserError(f"{target}: is the input itself; give another output")
+        outputs = {source: target}
+    else:
+        if not source.is_dir():
+            raise UserError(f"{source}: there is no such file or folder")
+        inside = output.resolve().is_relative_to(source.resolve())
+        if inside:
+            raise UserError(
+                f"{output}: lies in the input folder, so its files would be taken for inputs; give another folder"
+            )
+        found = files.list_images(source)
+        if not found:
+            raise UserError(f"{source}: holds no images ({', '.join(sorted(files.SUFFIXES))})")
+        outputs = {path: output / _named(path.relative_to(source), suffix) for path in found}
+    jobs = [Job(str(path), target, lambda path=path: reader(path)) for path, target in outputs.items()]  # type: ignore[misc]
+    refuse_clashes(jobs, overwrite)
+    return jobs
+
+
+def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Job]:
+    """Return a job for every pair of a split, prepared as for validation, with its target.
+
+    Raises:
+        UserError: outputs exist already.
+    """
+
+    def read(index: int) -> Input:
+        item = pairs[index, 0]
+        a, b = (
+            (item[side] if not item[side].is_floating_point() else item[side].mul(255).round().byte()) for side in "ab"
+        )
+        return Input(a.permute(1, 2, 0).numpy(), (a.shape[1], a.shape[2]), b.permute(1, 2, 0).numpy())
+
+    jobs = [
+        Job(example.name, output / f"{example.name}.png", lambda index=index: read(index))  # type: ignore[misc]
+        for index, example in enumerate(pairs.examples)
+    ]
+    refuse_clashes(jobs, overwrite)
+    return jobs
+
+
+def refuse_clashes(jobs: Sequence[Job], overwrite: bool) -> None:
+    """Refuse before the first image what would lose a file.
+
+    Raises:
+        UserError: two inputs have one output, or an output exists and may not be replaced.
+    """
+    seen: dict[Path, str] = {}
+    for job in jobs:
+        if job.output in seen:
+            raise UserError(
+                f"{seen[job.output]} and {job.name} would both be written to {job.output}; add --format same, or "
+                "rename one"
+            )
+        seen[job.output] = job.name
+    existing = [job.output for job in jobs if job.output.exists()]
+    if existing and not overwrite:
+        raise UserError(
+            f"{existing[0]}: exists already ({len(existing)} such); add --overwrite, or give another folder"
+        )
+
+
+def _named(path: Path, suffix: str | None) -> Path:
+    return path if suffix is None else path.with_suffix(suffix)
+
+
+def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Callable[[Path], Input]:
+    """Return the function that reads one input file.
+
+    Args:
+        translator: the model, which knows how its training images were prepared.
+        prepare: ``inputs`` takes files as they are, ``photos`` derives inputs from them as in training, ``pairs`` takes
+            the input's half of side-by-side pairs.
+        size: short side to work at; None: the file's own.
+
+    Raises:
+        UserError: the model was not trained on such files.
+    """
+    data = translator.data
+    if prepare == "photos" and data.derive is None:
+        raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
+    if prepare == "pairs" and data.layout != "side-by-side":
+        raise UserError(
+            f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
+        )
+
+    def read(path: Path) -> Input:
+        target: files.Pixels | None = None
+        if prepare == "pairs":
+            a, b = read_pair(Example(path.stem, path, path), data)
+            pixels, target = (b, a) if data.direction == "BtoA" else (a, b)
+        else:
+            pixels = files.read(path)
+        original = pixels.shape[0], pixels.shape[1]
+        if prepare == "photos":
+            pixels = files.to_channels(pixels, data.channels_b or 3)
+        if size is not None:
+            pixels = _resized(pixels, *short_side_size(*original, size))
+        if prepare == "photos":
+            assert data.derive is not None
+            target = pixels
+            pixels = data.derive(files.to_uint8(pixels), numpy_generator(translator.seed, "derive", path.name))
+        return Input(pixels, original, target)
+
+    return read
+
+
+def _resized(pixels: files.Pixels, height: int, width: int) -> files.Pixels:
+    if pixels.dtype == np.uint16:
+        floats = resize(pixels.astype(np.float32) / 65535, height, width)
+        return np.round(floats * 65535).astype(np.uint16)
+    return resize(pixels, height, width)
+
+
+def translate_jobs(
+    translator: Translator,
+    jobs: Sequence[Job],
+    batch_size: int,
+    progress: Callable[[int, int], None] | None = None,
+    sheet: bool = False,
+) -> Result:
+    """Translate every job's image; those that fail are named and the rest are done.
+
+    Images of one size are batched. At most a few batches are in memory at once, however many jobs there are.
+
+    Args:
+        translator: the model.
+        jobs: what to read and write.
+        batch_size: most images per forward.
+        progress: told (done, all) as images are finished.
+        sheet: whether to collect a contact sheet of some of the images.
+    """
+    wanted = (
+        set(np.linspace(0, len(jobs) - 1, min(SHEET_ROWS, len(jobs))).round().astype(int).tolist()) if sheet else set()
+    )
+    rows: dict[int, tuple[Input, Picture]] = {}
+    failures: list[str] = []
+    written = 0
+    with ThreadPoolExecutor(READERS, "write") as writers:
+        writing: deque[tuple[Job, Future[None]]] = deque()
+
+        def settle(most: int) -> None:
+            """Wait until at most `most` outputs are on their way to the disk."""
+            nonlocal written
+            while len(writing) > most:
+                _job, future = writing.popleft()
+                try:
+                    future.result()
+                    written += 1
+                except UserError as error:
+                    failures.append(str(error))
+                if progress:
+                    progress(written + len(failures), len(jobs))
+
+        for batch in _batches(jobs, batch_size, failures):
+            outputs = translator.translate_pixels([entry.pixels for _, entry in batch])
+            for (index, entry), output in zip(batch, outputs, strict=True):
+                if index in wanted:
+                    rows[index] = (entry, output)
+                job = jobs[index]
+                writing.append((job, writers.submit(_write, job.output, output, entry.size)))
+            settle(4 * batch_size)
+        settle(0)
+    if progress and jobs:
+        progress(len(jobs), len(jobs))
+    return Result(written, tuple(failures), _sheet([rows[index] for index in sorted(rows)]) if rows else None)
+
+
+def _write(path: Path, output: Picture, size: tuple[int, int]) -> None:
+    if output.shape[:2] != size:
+        enlarged = cv2.resize(output, size[::-1], interpolation=cv2.INTER_CUBIC)
+        output = np.asarray(enlarged, dtype=np.uint8).reshape(*size, output.shape[2])
+    files.write(path, output)
+
+
+def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Iterator[list[tuple[int, Input]]]:
+    """Read ahead in threads and yield batches of inputs of one shape; name in `failures` what cannot be read."""
+    waiting: dict[tuple[tuple[int, ...], str], list[tuple[int, Input]]] = {}
+    ahead = 4 * batch_size
+    with ThreadPoolExecutor(READERS, "read") as readers:
+        reading: deque[tuple[int, Future[Input]]] = deque()
+        upcoming = iter(enumerate(jobs))
+        while True:
+            while len(reading) < ahead and (following := next(upcoming, None)) is not None:
+                reading.append((following[0], readers.submit(following[1].read)))
+            if not reading:
+                break
+            index, future = reading.popleft()
+            try:
+                entry = future.result()
+            except UserError as error:
+                failures.append(str(error))
+                continue
+            group = waiting.setdefault((entry.pixels.shape, entry.pixels.dtype.name), [])
+            group.append((index, entry))
+            if len(group) == batch_size:
+                yield waiting.pop((entry.pixels.shape, entry.pixels.dtype.name))
+            elif (
+                sum(map(len, waiting.values())) > ahead
+            ):  # many sizes: a batch that is not full beats memory that grows
+                yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
+    yield from waiting.values()
+
+
+def _sheet(rows: Sequence[tuple[Input, Picture]]) -> Picture:
+    columns: dict[str, list[Picture]] = {
+        "input": [files.to_uint8(entry.pixels) for entry, _ in rows],
+        "output": [output for _, output in rows],
+    }
+    if all(entry.target is not None for entry, _ in rows):
+        columns["target"] = [files.to_uint8(entry.target) for entry, _ in rows if entry.target is not None]
+    return contact_sheet(columns, blocks=max(1, len(rows) // 8))
+
+
+def plan(
+    translator: Translator,
+    source: str,
+    output: Path,
+    *,
+    prepare: Prepare = "inputs",
+    size: int | None = None,
+    suffix: str | None = ".png",
+    overwrite: bool = False,
+    say: Callable[[str], None],
+) -> list[Job]:
+    """Return the jobs for a file, a folder, or a data set's split such as ``edges2cats:val``.
+
+    Args:
+        translator: the model.
+        source: what to translate.
+        output: a folder; for one image also a file.
+        prepare: how files become inputs, see `reader_of`.
+        size: short side to work at; None: the files' own, or for photos the size of training.
+        suffix: of the outputs; None: as the inputs'.
+        overwrite: whether files that exist may be replaced.
+        say: takes lines for the user.
+
+    Raises:
+        UserError: the source is not there, does not suit the model, or an output would be lost.
+    """
+    name, colon, split = source.partition(":")
+    if colon and name in resource_names("datasets"):
+        if prepare != "inputs" or size is not None:
+            raise UserError(f"{source}: is prepared as in training; leave --from-photos, --from-pairs and --size out")
+        return plan_examples(_open_split(translator, name, split, say), output, overwrite)
+    if prepare == "photos" and size is None:
+        size = translator.data.image_size
+        say(f"photos: worked on at short side {size}, as in training, and enlarged back (change with --size)")
+    return plan_files(Path(source), output, suffix, reader_of(translator, prepare, size), overwrite)
+
+
+def _open_split(translator: Translator, name: str, split: str, say: Callable[[str], None]) -> PairedImages:
+    source = find_source(name)
+    say(f"data: {source.describe()}")
+    folder = read_folder(source.folder(), layout=translator.data.layout, val_share=translator.data.val_share)
+    examples = folder.splits.get(split)  # type: ignore[call-overload]
+    if not examples:
+        raise UserError(f"{name}:{split}: there is no such split{did_you_mean(split, folder.splits)}")
+    return PairedImages(examples, translator.data, translator.seed, train=False)

@@ -1,0 +1,178 @@
+"""A trained generator, ready to translate images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from i2i.data import DataConfig, files, to_model_range
+from i2i.errors import UserError
+from i2i.inference.runs import find_checkpoint, load_weights, read_header
+from i2i.nn import GeneratorConfig, InferencePolicy, build_generator, inference_mode
+from i2i.optim import Precision, PrecisionName, choose_device
+from i2i.seeding import torch_seeded
+
+Images = TypeVar("Images")
+Direction = Literal["AtoB", "BtoA"]
+
+
+def load(
+    path: str | Path,
+    *,
+    direction: Direction | None = None,
+    device: str = "auto",
+    precision: PrecisionName = "fp32",
+    dropout: Literal["off", "sample"] | None = None,
+    seed: int = 0,
+) -> Translator:
+    """Load a trained model from a run (its last checkpoint) or from one checkpoint.
+
+    Args:
+        path: a run's folder, or a ``checkpoints/step_...`` folder.
+        direction: which way to translate; a pix2pix model has one, the one it was trained in.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        precision: ``fp32`` gives the same result everywhere; ``bf16`` and ``fp16`` are faster on devices made for them.
+        dropout: ``off`` or ``sample``, instead of what the run's validation used.
+        seed: of sampled dropout.
+
+    Raises:
+        UserError: there is no such model, it is damaged, or it does not go in that direction.
+    """
+    checkpoint = find_checkpoint(Path(path))
+    weights = checkpoint / "G_ema.safetensors"
+    if not weights.exists():
+        weights = checkpoint / "G.safetensors"
+    header = read_header(weights)
+    data = DataConfig.model_validate(header["config"]["data"])
+    if direction not in (None, data.direction):
+        raise UserError(
+            f"{path}: was trained {data.direction} and a {header['method']} model has one direction; "
+            "leave --direction out"
+        )
+    spec = header["network"]
+    config: GeneratorConfig = TypeAdapter(GeneratorConfig).validate_python(spec["config"])
+    with torch_seeded(0):
+        network = build_generator(config, spec["in_channels"], spec["out_channels"])
+    load_weights(network, weights)
+    policy = InferencePolicy.model_validate(header["policy"] | ({"dropout": dropout} if dropout else {}))
+    averaged = ", averaged weights" if "ema" in header else ""
+    return Translator(
+        network,
+        in_channels=spec["in_channels"],
+        policy=policy,
+        data=data,
+        precision=Precision(precision, choose_device(device)),
+        seed=seed,
+        label=f"{checkpoint} ({header['method']}, {header['step']} steps{averaged})",
+    )
+
+
+class Translator:
+    """Translates images with a generator under a recorded policy.
+
+    Args:
+        network: the generator, ``[N, C, H, W]`` to ``[N, C', H, W]``, any size, in [-1, 1].
+        in_channels: the channels C it takes.
+        policy: what batch norm and dropout do.
+        data: how the images it was trained on were prepared.
+        precision: device and arithmetic.
+        seed: of sampled dropout.
+        label: what the model is, in words.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        in_channels: int,
+        policy: InferencePolicy,
+        data: DataConfig,
+        precision: Precision,
+        seed: int = 0,
+        label: str = "",
+    ) -> None:
+        self.network = network.to(precision.device).to(memory_format=torch.channels_last).eval()
+        self.in_channels = in_channels
+        self.policy = policy
+        self.data = data
+        self.precision = precision
+        self.seed = seed
+        self.label = label
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate a batch ``[N, C, H, W]`` in [-1, 1] and return it in fp32 on the same device.
+
+        Each image's result depends on that image alone, whatever else is in the batch.
+        """
+        with inference_mode(self.network, self.policy), self.precision.autocast():
+            batch = images.to(self.precision.device).contiguous(memory_format=torch.channels_last)
+            if self.policy.dropout == "off":
+                return cast(Tensor, self.network(batch)).float().to(images.device)
+            # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
+            outputs = []
+            for image in torch.split(batch, 1):
+                with torch_seeded(self.seed, "dropout", device=self.precision.device):
+                    outputs.append(self.network(image).float())
+            return torch.cat(outputs).to(images.device)
+
+    def translate(self, images: Images) -> Images:
+        """Translate images and return the same kind: sizes are kept.
+
+        Args:
+            images: a PIL image, a uint8 array ``[H, W]`` or ``[H, W, C]``, a tensor ``[C, H, W]`` or ``[N, C, H, W]``
+                in [-1, 1], or a sequence of these.
+
+        Raises:
+            TypeError: the images are of another kind.
+            ValueError: a tensor has other channels than the network takes.
+        """
+        if isinstance(images, Tensor):
+            return cast(Images, self._translate_tensor(images))
+        if isinstance(images, Image.Image):
+            mode = "RGB" if self.in_channels == 3 else "L"
+            output = self.translate_pixels([np.atleast_3d(np.array(images.convert(mode)))])[0]
+            return cast(Images, Image.fromarray(output[..., 0] if output.shape[2] == 1 else output))
+        if isinstance(images, np.ndarray):
+            if images.dtype != np.uint8 or images.ndim not in (2, 3):
+                raise TypeError(f"arrays must be uint8 [H, W] or [H, W, C], not {images.dtype} {images.shape}")
+            return cast(Images, self.translate_pixels([np.atleast_3d(images)])[0])
+        if isinstance(images, Sequence) and not isinstance(images, str | bytes):
+            return cast(Images, type(images)([self.translate(image) for image in images]))  # type: ignore[call-arg]
+        raise TypeError(f"images must be PIL, uint8 arrays or tensors, not {type(images).__name__}")
+
+    def _translate_tensor(self, images: Tensor) -> Tensor:
+        batch = images if images.dim() == 4 else images[None]
+        if batch.dim() != 4 or batch.shape[1] != self.in_channels:
+            raise ValueError(f"the model takes [N, {self.in_channels}, H, W], not {list(images.shape)}")
+        output = self.forward(batch.float())
+        return output if images.dim() == 4 else output[0]
+
+    def translate_pixels(self, images: Sequence[files.Pixels]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+        """Translate images of one size, ``[H, W, C]`` uint8 or uint16, as one batch; uint8 ``[H, W, C']`` come back."""
+        rows = []
+        for image in images:
+            pixels = files.to_channels(image, self.in_channels).transpose(2, 0, 1)
+            if pixels.dtype == np.uint16:
+                rows.append(torch.from_numpy(pixels.astype(np.float32) / 65535))
+            else:
+                rows.append(torch.from_numpy(np.ascontiguousarray(pixels)))
+        if len({row.dtype for row in rows}) > 1:
+            rows = [row.float() / 255 if row.dtype == torch.uint8 else row for row in rows]
+        output = self.forward(to_model_range(torch.stack(rows).to(self.precision.device)))
+        pixels = output.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return list(pixels)
+
+    def describe(self) -> str:
+        """Say what the model is and how it runs, in one line."""
+        statistics = "each image's own statistics" if self.policy.statistics == "image" else "running statistics"
+        return (
+            f"{self.label}, {self.data.direction}, on {self.precision.device} in {self.precision.name}, {statistics}, "
+            f"dropout {self.policy.dropout}"
+        )

@@ -1,0 +1,156 @@
+"""pix2pix: image-to-image translation learned from pairs (Isola, Zhu, Zhou & Efros, CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import NonNegativeFloat, field_validator
+from torch import Tensor, nn
+
+from i2i.config import Config
+from i2i.errors import UserError
+from i2i.losses import gan_loss, l1
+from i2i.methods.base import Batch, Method, Scalars, detached, network_spec
+from i2i.metrics import psnr, ssim
+from i2i.nn import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    InferencePolicy,
+    PatchGANConfig,
+    UNetConfig,
+    build_discriminator,
+    build_generator,
+    fitted_to_size,
+    frozen,
+    inference_mode,
+)
+from i2i.optim import OptimConfig, Precision, Stepper
+
+
+class Pix2PixConfig(Config):
+    """Options of pix2pix; the defaults are the paper's.
+
+    Attributes:
+        generator: maps A to B.
+        discriminator: judges B beside A.
+        gan_loss: name of an adversarial loss.
+        lambda_gan: weight of the adversarial term in the generator's loss.
+        lambda_l1: weight of the L1 term (eq. 4).
+        inference: how the generator runs when it does not train; None: statistics of each image after training at batch
+            1, as in the paper, running statistics otherwise, and no dropout.
+    """
+
+    name: Literal["pix2pix"] = "pix2pix"
+    generator: GeneratorConfig = UNetConfig()
+    discriminator: DiscriminatorConfig = PatchGANConfig()
+    gan_loss: str = "nonsaturating"
+    lambda_gan: NonNegativeFloat = 1.0
+    lambda_l1: NonNegativeFloat = 100.0
+    inference: InferencePolicy | None = None
+
+    def completed(self, image_size: int, batch_size: int) -> Pix2PixConfig:
+        """Return these options with everything left None chosen for training at that size and batch."""
+        statistics: Literal["image", "running"] = "image" if batch_size == 1 else "running"
+        return self.model_copy(
+            update={
+                "generator": fitted_to_size(self.generator, image_size),
+                "inference": self.inference or InferencePolicy(statistics=statistics),
+            }
+        )
+
+    @field_validator("gan_loss")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        try:
+            gan_loss(name)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+
+class Pix2Pix(Method):
+    """The conditional GAN of the paper: G maps A to B, D tells real pairs (a, b) from (a, G(a)).
+
+    Args:
+        config: options.
+        channels_a: channels of the input domain A.
+        channels_b: channels of the output domain B.
+        optim: optimizer settings, the same for G and D unless `lr_d` is given.
+        precision: device and arithmetic; the networks are built on the CPU from torch's global generator, then moved.
+    """
+
+    generators: ClassVar[tuple[str, ...]] = ("G",)
+    lower_is_better: ClassVar[tuple[str, ...]] = ("val/l1", "val/g_gan")
+
+    def __init__(
+        self,
+        config: Pix2PixConfig,
+        channels_a: int = 3,
+        channels_b: int = 3,
+        optim: OptimConfig | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        optim, precision = optim or OptimConfig(), precision or Precision()
+        self.config = config
+        self.policy = config.inference or InferencePolicy(statistics="image")
+        self.gan = gan_loss(config.gan_loss)
+        self.G = build_generator(config.generator, channels_a, channels_b).to(precision.device)
+        self.D = build_discriminator(config.discriminator, channels_a + channels_b).to(precision.device)
+        self.networks = {"G": self.G, "D": self.D}
+        self.specs = {
+            "G": network_spec(config.generator, channels_a, channels_b),
+            "D": network_spec(config.discriminator, channels_a + channels_b, 1),
+        }
+        self.opt_g = Stepper({"G": self.G}, optim, precision)
+        self.opt_d = Stepper({"D": self.D}, optim, precision, lr=optim.lr_d)
+        self.steppers = {"g": self.opt_g, "d": self.opt_d}
+
+    def train_step(self, batch: Batch, step: int) -> Scalars:
+        """One step of D, then one of G (section 3.3)."""
+        real_a, real_b = batch["a"], batch["b"]  # [N, C, H, W] in [-1, 1]
+        fake_b = self.G(real_a)
+
+        # D(image, condition): the condition comes first in the concatenation
+        real, fake = self.D(real_b, real_a), self.D(fake_b.detach(), real_a)
+        d_real, d_fake = self.gan.d_terms(real, fake)
+        d_loss = 0.5 * (d_real + d_fake)  # halved, so that D learns more slowly than G
+        right_real, right_fake = self.gan.accuracy(real, fake)
+        self.opt_d.minimize(d_loss)
+
+        with frozen(self.D):
+            real_again = self.D(real_b, real_a) if self.gan.relativistic else None  # D has moved since
+            g_gan = self.config.lambda_gan * self.gan.g_loss(self.D(fake_b, real_a), real_again)
+            g_l1 = self.config.lambda_l1 * l1(fake_b, real_b)
+            g_loss = g_gan + g_l1  # eq. 4
+            self.opt_g.minimize(g_loss)
+
+        return detached(
+            {
+                "loss/d": d_loss,
+                "loss/g": g_loss,
+                "loss/g_gan": g_gan,
+                "loss/g_l1": g_l1,
+                "d/real": d_real,
+                "d/fake": d_fake,
+                "d/accuracy_real": right_real,
+                "d/accuracy_fake": right_fake,
+            }
+        )
+
+    def validate(self, batch: Batch, generators: Mapping[str, nn.Module]) -> Scalars:
+        """Return how near G's outputs are to their targets, and the adversarial loss on images never trained on."""
+        real_a, real_b = batch["a"], batch["b"]
+        fake_b = generators["G"](real_a).float()
+        with inference_mode(self.D, self.policy):
+            g_gan = self.gan.g_loss(self.D(fake_b, real_a), self.D(real_b, real_a))
+        return {
+            "val/l1": (fake_b - real_b).abs().mean(dim=(1, 2, 3)),
+            "val/g_gan": (self.config.lambda_gan * g_gan).expand(len(real_a)),
+            "val/psnr": psnr(fake_b, real_b),
+            "val/ssim": ssim(fake_b, real_b),
+        }
+
+    def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+        """Return input, output and target."""
+        return {"input": batch["a"], "output": generators["G"](batch["a"]).float(), "target": batch["b"]}

@@ -1,0 +1,33 @@
+"""Small pieces that the networks share: named stages, padding to a size, cropping back."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+
+def stage(**layers: nn.Module | None) -> nn.Sequential:
+    """Return a sequence of named layers; the keys of its state do not depend on which are left out (None)."""
+    return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
+
+
+def pad_to(x: Tensor, height: int, width: int, mode: Literal["reflect", "replicate"]) -> Tensor:
+    """Enlarge `x` [N, C, H, W] to [N, C, height, width] at the bottom and the right.
+
+    There, and not all around, so that every stride meets the original pixels at the phase it would without padding.
+    Reflection needs more pixels than it adds; where there are fewer, the edge is replicated.
+    """
+    bottom, right = height - x.shape[-2], width - x.shape[-1]
+    if not bottom and not right:
+        return x
+    if bottom >= x.shape[-2] or right >= x.shape[-1]:
+        mode = "replicate"
+    return pad(x, (0, right, 0, bottom), mode=mode)
+
+
+def crop_like(x: Tensor, reference: Tensor) -> Tensor:
+    """Cut `x` to the height and width of `reference`, undoing `pad_to`."""
+    return x[..., : reference.shape[-2], : reference.shape[-1]]

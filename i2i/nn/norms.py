@@ -1,0 +1,83 @@
+"""Normalisation layers of the generators and discriminators.
+
+All of them accept maps of any size. A map of one pixel has no variance: normalised by its own statistics it becomes
+zero, where torch's layers refuse it. Batch norm in training still refuses a single value per channel, which would spoil
+the running variance.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+import torch
+from torch import Tensor, nn
+
+Norm = Literal["batch", "instance", "group", "none"]
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm (Ioffe & Szegedy 2015) that can normalise each image by its own statistics at inference.
+
+    The state is that of `torch.nn.BatchNorm2d`.
+
+    Attributes:
+        per_image: in eval mode, use each image's own mean and variance in place of the running ones: what pix2pix does
+            (batch norm at batch 1; Isola et al. 2017, section 3.4), whatever the batch is here.
+    """
+
+    per_image: bool = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise `input` [N, C, H, W]."""
+        if self.per_image and not self.training:
+            return _normalise_each_image(input, self.weight, self.bias, self.eps)
+        return super().forward(input)
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm (Ulyanov et al. 2016) as CycleGAN has it: no affine weights, no running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise `input` [N, C, H, W]."""
+        return _normalise_each_image(input, None, None, self.eps)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group norm (Wu & He 2018)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise `input` [N, C, H, W]."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+def make_norm(norm: Norm, channels: int) -> nn.Module:
+    """Return the layer that normalises maps of `channels` channels.
+
+    Group norm takes 32 groups, as its paper does, or the largest number below that divides `channels`.
+    """
+    match norm:
+        case "batch":
+            return BatchNorm(channels)
+        case "instance":
+            return InstanceNorm(channels)
+        case "group":
+            return GroupNorm(max(n for n in range(1, 33) if channels % n == 0), channels)
+        case "none":
+            return nn.Identity()
+        case _:
+            assert_never(norm)
+
+
+def uses_bias(norm: Norm) -> bool:
+    """Say whether a convolution in front of the norm has a bias.
+
+    Batch norm brings a bias of its own. That convolutions keep one before instance norm, which cancels it, and have
+    none where there is no norm, are habits of the authors' PyTorch code that trained weights depend on. With group norm
+    there is a bias: the mean is taken over several channels, so that one channel's bias is not cancelled.
+    """
+    return norm in ("instance", "group")
+
+
+def _normalise_each_image(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    # torch.nn.functional.instance_norm without its check of the size.
+    return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)

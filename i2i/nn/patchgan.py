@@ -1,0 +1,134 @@
+"""The discriminators of pix2pix and CycleGAN, which judge patches (Isola et al. 2017, sections 3.2.2 and 6.1.2)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.config import Config
+from i2i.nn.init import Init
+from i2i.nn.layers import stage
+from i2i.nn.norms import Norm, make_norm, uses_bias
+
+
+class PatchGANConfig(Config):
+    """Options of the PatchGAN."""
+
+    name: Literal["patchgan"] = "patchgan"
+    layers: int = Field(default=3, ge=1)
+    ndf: int = Field(default=64, ge=1)
+    norm: Norm = "batch"
+    init: Init = "normal"
+
+    def build(self, in_channels: int) -> PatchGAN:
+        """Return the network, its weights not yet drawn."""
+        return PatchGAN(in_channels, layers=self.layers, ndf=self.ndf, norm=self.norm)
+
+
+class PixelGANConfig(Config):
+    """Options of the PixelGAN."""
+
+    name: Literal["pixel"] = "pixel"
+    ndf: int = Field(default=64, ge=1)
+    norm: Norm = "batch"
+    init: Init = "normal"
+
+    def build(self, in_channels: int) -> PixelGAN:
+        """Return the network, its weights not yet drawn."""
+        return PixelGAN(in_channels, ndf=self.ndf, norm=self.norm)
+
+
+class PatchGAN(nn.Module):
+    """One logit per overlapping patch of 70x70 pixels, or as many as `layers` say.
+
+    With n layers: n convolutions of stride 2 and two of stride 1, all 4x4 padded by 1, with LeakyReLU 0.2 between them
+    and norms on all but the first and the last. For n = 3 that is the paper's C64-C128-C256-C512 and one to the logits.
+
+    A patch has 9 * 2^n - 2 pixels a side: the two convolutions of stride 1 see 7 positions, spaced by 2^n, and each
+    convolution of stride 2 below sees 2r + 2 positions for the r above it. So n = 1, 3, 5 give the paper's 16, 70, 286.
+
+    Args:
+        in_channels: channels of image and condition together.
+        layers: number n of halvings, at least 1.
+        ndf: channels of the first convolution; they double per convolution up to 8 ndf.
+        norm: the normalisation.
+
+    Raises:
+        ValueError: `layers` is below 1.
+    """
+
+    def __init__(self, in_channels: int, *, layers: int = 3, ndf: int = 64, norm: Norm = "batch") -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"a PatchGAN has at least 1 layer, not {layers}; for single pixels there is PixelGAN")
+        self.num_layers = layers
+        widths = [ndf * min(2**layer, 8) for layer in range(layers + 1)]
+        bias = uses_bias(norm)
+        self.features = nn.Sequential(
+            stage(
+                conv=nn.Conv2d(in_channels, ndf, 4, stride=2, padding=1),
+                activation=nn.LeakyReLU(0.2, inplace=True),
+            ),
+            *(
+                stage(
+                    conv=nn.Conv2d(below, width, 4, stride=2 if layer < layers else 1, padding=1, bias=bias),
+                    norm=make_norm(norm, width),
+                    activation=nn.LeakyReLU(0.2, inplace=True),
+                )
+                for layer, (below, width) in enumerate(pairwise(widths), start=1)
+            ),
+        )
+        self.head = nn.Conv2d(widths[-1], 1, 4, padding=1)
+
+    @property
+    def receptive_field(self) -> int:
+        """Side in pixels of the patch that one logit judges."""
+        return int(9 * 2**self.num_layers - 2)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map `image` [N, C, H, W] to logits [N, 1, H / 2^n - 2, W / 2^n - 2]; H and W are at least 3 * 2^n.
+
+        Args:
+            image: the image to judge, in [-1, 1].
+            condition: what it was made from, [N, C', H, W]; put in front of the image's channels.
+        """
+        logits: Tensor = self.head(self.features(_behind(condition, image)))
+        return logits
+
+
+class PixelGAN(nn.Module):
+    """One logit per pixel, from that pixel alone: the 1x1 PatchGAN, C64-C128 and a convolution to the logits, all 1x1.
+
+    Args:
+        in_channels: channels of image and condition together.
+        ndf: channels of the first convolution.
+        norm: the normalisation, on the second convolution.
+    """
+
+    receptive_field = 1
+
+    def __init__(self, in_channels: int, *, ndf: int = 64, norm: Norm = "batch") -> None:
+        super().__init__()
+        bias = uses_bias(norm)
+        self.features = nn.Sequential(
+            stage(conv=nn.Conv2d(in_channels, ndf, 1), activation=nn.LeakyReLU(0.2, inplace=True)),
+            stage(
+                conv=nn.Conv2d(ndf, 2 * ndf, 1, bias=bias),
+                norm=make_norm(norm, 2 * ndf),
+                activation=nn.LeakyReLU(0.2, inplace=True),
+            ),
+        )
+        self.head = nn.Conv2d(2 * ndf, 1, 1, bias=bias)  # no norm follows; trained weights have it so
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map `image` [N, C, H, W] and its `condition` [N, C', H, W], if any, to logits [N, 1, H, W]."""
+        logits: Tensor = self.head(self.features(_behind(condition, image)))
+        return logits
+
+
+def _behind(condition: Tensor | None, image: Tensor) -> Tensor:
+    return image if condition is None else torch.cat([condition, image], dim=1)

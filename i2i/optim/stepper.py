@@ -1,0 +1,164 @@
+"""One gradient step, and everything that precision and safety add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor, nn
+
+from i2i.config import Config
+from i2i.optim.precision import Precision
+from i2i.optim.schedule import Linear, ScheduleConfig
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimConfig(Config):
+    """Optimizer and learning rate; the defaults are those of the pix2pix and CycleGAN papers.
+
+    Attributes:
+        name: ``adam`` (Kingma & Ba 2015), ``rmsprop`` or ``sgd``.
+        lr: learning rate of the generators, and of the discriminators unless `lr_d` is given.
+        lr_d: learning rate of the discriminators (two time-scales, Heusel et al. 2017); None: as `lr`.
+        betas: Adam's decay rates.
+        momentum: of SGD and RMSprop.
+        weight_decay: L2 penalty on the weights.
+        clip_norm: largest norm of a network's whole gradient; None: not clipped.
+        schedule: how the learning rate falls.
+    """
+
+    name: Literal["adam", "rmsprop", "sgd"] = "adam"
+    lr: PositiveFloat = 2e-4
+    lr_d: PositiveFloat | None = None
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
+    momentum: Beta = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: PositiveFloat | None = None
+    schedule: ScheduleConfig = Linear()
+
+
+class Stepper:
+    """Minimises losses over the parameters of one or more networks.
+
+    It alone knows the precision: it scales losses, clips, and leaves the weights untouched by a step whose loss or
+    gradient is not finite, without waiting for the device to find out; `skipped` counts such steps there.
+
+    Args:
+        networks: by name; the names make those of the optimizer's state in checkpoints.
+        config: optimizer settings.
+        precision: arithmetic of the forwards, for the scaler.
+        lr: learning rate; None takes `config.lr`.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        config: OptimConfig,
+        precision: Precision | None = None,
+        lr: float | None = None,
+    ) -> None:
+        self.config = config
+        self.precision = precision or Precision()
+        self.parameters = {
+            f"{name}.{key}": parameter
+            for name, network in networks.items()
+            for key, parameter in network.named_parameters()
+        }
+        self.base_lr = lr or config.lr
+        self.optimizer = self._optimizer()
+        self.scaler = self.precision.scaler()
+        self.skipped = torch.zeros((), device=self.precision.device)
+        self.grad_norm = torch.zeros((), device=self.precision.device)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        parameters, config = list(self.parameters.values()), self.config
+        lr, decay = self.base_lr, config.weight_decay
+        match config.name:
+            case "adam":
+                return torch.optim.Adam(parameters, lr, betas=config.betas, weight_decay=decay, fused=True)
+            case "sgd":
+                return torch.optim.SGD(parameters, lr, momentum=config.momentum, weight_decay=decay, fused=True)
+            case "rmsprop":
+                return torch.optim.RMSprop(parameters, lr, momentum=config.momentum, weight_decay=decay)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_lr_factor(self, factor: float) -> None:
+        """Set the learning rate to `factor` times the configured one."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.base_lr * factor
+
+    def minimize(self, loss: Tensor) -> None:
+        """Take one step down `loss`, a scalar; none if it or its gradient is not finite."""
+        self.optimizer.zero_grad(set_to_none=True)
+        finite = torch.isfinite(loss.detach())
+        with torch.autocast(self.precision.device.type, enabled=False):
+            if self.scaler is None:
+                torch.autograd.backward(loss)
+            else:
+                # the scaler looks at gradients alone, so those of a loss that is not finite are made so, too
+                torch.autograd.backward(self.scaler.scale(loss * torch.where(finite, 1.0, torch.nan)))
+                self.scaler.unscale_(self.optimizer)
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        self.grad_norm = nn.utils.get_total_norm(gradients, foreach=True)
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(
+                self.parameters.values(), self.config.clip_norm, self.grad_norm, foreach=True
+            )
+        if self.config.name == "sgd" and self.config.momentum:
+            self._begin_momentum()
+        if self.scaler is None:
+            finite = finite & torch.isfinite(self.grad_norm)
+            self._step_if(finite)
+        else:  # fp16 gradients overflow now and then: the scaler skips those steps and adapts; the loss is judged
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.skipped += (~finite).to(self.skipped)
+
+    def _begin_momentum(self) -> None:
+        """Start SGD's momentum at zero: a first step that is masked would leave the fused kernels' undefined."""
+        for parameter in self.parameters.values():
+            if parameter.grad is not None and "momentum_buffer" not in self.optimizer.state[parameter]:
+                self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+    def _step_if(self, finite: Tensor) -> None:
+        if self.optimizer.param_groups[0].get("fused"):
+            # The fused kernels read this flag on the device, as they do for a GradScaler.
+            self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif finite:  # the other optimizers have no such flag: here the host waits for the device
+            self.optimizer.step()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Return the moments by parameter name, and the scaler's numbers."""
+        tensors = {
+            f"{name}:{key}": value
+            for name, parameter in self.parameters.items()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+            if isinstance(value, Tensor)
+        }
+        return tensors, self.scaler.state_dict() if self.scaler else {}
+
+    def load_state(self, tensors: Mapping[str, Tensor], scaler: Mapping[str, float]) -> None:
+        """Take up the state of a checkpoint.
+
+        Raises:
+            KeyError: the state names a parameter that is not here.
+        """
+        self.optimizer.state.clear()
+        for key, value in tensors.items():
+            name, _, moment = key.rpartition(":")
+            parameter = self.parameters[name]
+            state = self.optimizer.state[parameter]
+            state[moment] = value.to(parameter.device).clone(memory_format=torch.preserve_format)
+            if value.shape == parameter.shape and value.dim() == 4:
+                # fused kernels want moments laid out in memory as their parameters are
+                state[moment] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        if self.scaler and scaler:
+            self.scaler.load_state_dict(dict(scaler))

@@ -1,0 +1,135 @@
+"""Pairs as the networks see them: same geometry for both, the right direction, draws from the place alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from i2i.data.config import Augmentation, DataConfig
+from i2i.data.derive import Edges
+from i2i.data.layouts import Example
+from i2i.data.pairs import PairedImages, to_model_range
+from i2i.errors import UserError
+
+SIZES = {"image_size": 32, "load_size": 36}
+
+
+def side_by_side(folder: Path, index: int = 0, height: int = 40) -> Example:
+    """A is a ramp, B its inverse: whatever geometry they get, they must add up to white."""
+    ramp = np.random.default_rng(index).integers(0, 256, (height, height, 3)).astype(np.uint8)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{index}.png"
+    cv2.imwrite(str(path), np.hstack([ramp, 255 - ramp]))
+    return Example(str(index), path, path)
+
+
+def pairs(folder: Path, *, train: bool = True, seed: int = 3, **options: object) -> PairedImages:
+    config = DataConfig.model_validate({"aspect": "squash", "channels_a": 3, "channels_b": 3, **SIZES, **options})
+    return PairedImages([side_by_side(folder, index) for index in range(3)], config, seed, train=train)
+
+
+def test_both_images_share_crop_and_flip(tmp_path: Path) -> None:
+    data = pairs(tmp_path / "ab")
+    for epoch in range(6):
+        item = data[1, epoch]
+        assert item["a"].shape == item["b"].shape == (3, 32, 32)
+        # each half is resized on its own, so rounding may differ by one
+        assert ((item["a"].int() + item["b"].int()) - 255).abs().max() <= 1
+
+
+def test_crops_and_flips_vary_and_are_uncorrelated(tmp_path: Path) -> None:
+    """A column index as the image: its first value tells the crop, its slope the flip."""
+    columns = np.broadcast_to(np.arange(36, dtype=np.uint8)[None, :, None], (36, 36, 3))
+    cv2.imwrite(str(tmp_path / "x.png"), np.hstack([columns, columns]))
+    config = DataConfig.model_validate({"aspect": "squash", "channels_a": 3, "channels_b": 3, **SIZES})
+    data = PairedImages([Example("x", tmp_path / "x.png", tmp_path / "x.png")], config, 0, train=True)
+    rows = [data[0, epoch]["b"][0, 0].int() for epoch in range(300)]
+    flipped = np.array([int(row[0] > row[-1]) for row in rows])
+    offset = np.array([int(min(row[0], row[-1])) for row in rows])
+    assert set(offset) == {0, 1, 2, 3, 4}
+    assert 0.4 < flipped.mean() < 0.6
+    assert abs(np.corrcoef(flipped, offset)[0, 1]) < 0.2
+
+
+def test_draws_follow_from_the_place_alone(tmp_path: Path) -> None:
+    augment = (Augmentation(transform="GaussNoise", on="a", options={"p": 1.0}),)
+    one, other = pairs(tmp_path / "ab", augment=augment), pairs(tmp_path / "ab", augment=augment)
+    order = [(0, 0), (1, 0), (2, 5), (1, 1)]
+    first = {place: one[place]["a"] for place in order}
+    again = {place: other[place]["a"] for place in reversed(order)}
+    assert all(torch.equal(first[place], again[place]) for place in order)
+    assert not torch.equal(first[1, 0], first[1, 1])
+    assert not torch.equal(pairs(tmp_path / "ab", seed=4, augment=augment)[1, 0]["a"], first[1, 0])
+
+
+def test_direction_swaps(tmp_path: Path) -> None:
+    forth, back = pairs(tmp_path / "ab"), pairs(tmp_path / "ab", direction="BtoA")
+    assert torch.equal(forth[0, 0]["a"], back[0, 0]["b"])
+    assert torch.equal(forth[0, 0]["b"], back[0, 0]["a"])
+
+
+def test_validation_shows_the_whole_image_and_does_not_vary(tmp_path: Path) -> None:
+    data = pairs(tmp_path / "ab", train=False)
+    assert data[0, 0]["a"].shape == (3, 32, 32)
+    assert torch.equal(data[0, 0]["a"], data[0, 7]["a"])
+
+
+def test_derived_edges_fit_their_photo_and_keep_the_aspect(tmp_path: Path) -> None:
+    photo = np.full((48, 96, 3), 30, np.uint8)
+    cv2.rectangle(photo, (30, 10), (70, 38), (220, 220, 220), -1)
+    cv2.imwrite(str(tmp_path / "p.png"), photo)
+    config = DataConfig.model_validate({"aspect": "keep", "channels_b": 3, "derive": {"name": "edges"}, **SIZES})
+    data = PairedImages([Example("p", None, tmp_path / "p.png")], config, 0, train=True)
+    assert config.derive is not None
+    for epoch in range(4):
+        item = data[0, epoch]
+        assert item["a"].shape == (1, 32, 32)
+        cropped = item["b"].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(item["a"][0], Edges()(cropped, np.random.default_rng())[..., 0])
+    whole = PairedImages([Example("p", None, tmp_path / "p.png")], config, 0, train=False)[0, 0]
+    # short side 32 of 48x96 is 32x64; the middle 32 columns of it are columns 24 to 72 of the photo
+    assert whole["b"].shape == (3, 32, 32)
+    assert whole["b"][0, 16, 8] > 200
+
+
+def test_grey_masks_keep_their_values(tmp_path: Path) -> None:
+    mask = np.random.default_rng(0).choice([0, 255], (50, 50)).astype(np.uint8)
+    photo = np.random.default_rng(1).integers(0, 256, (50, 50, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "m.png"), mask)
+    cv2.imwrite(str(tmp_path / "p.png"), photo)
+    options = {"aspect": "squash", "channels_a": 1, "channels_b": 3, "resize_a": "nearest", **SIZES}
+    rotate = [{"transform": "Rotate", "options": {"limit": 30, "p": 1.0}}]
+    config = DataConfig.model_validate({**options, "augment": rotate})
+    data = PairedImages([Example("x", tmp_path / "m.png", tmp_path / "p.png")], config, 0, train=True)
+    assert data[0, 0]["a"].shape == (1, 32, 32)
+    assert set(np.unique(data[0, 0]["a"].numpy())) <= {0, 255}
+
+
+def test_sixteen_bits_survive(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (32, 64)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "d.png"), deep)
+    options = {"aspect": "squash", "channels_a": 1, "channels_b": 1, "image_size": 32, "flip": False}
+    config = DataConfig.model_validate(options)
+    item = PairedImages([Example("d", tmp_path / "d.png", tmp_path / "d.png")], config, 0, train=False, deep=True)[0, 0]
+    np.testing.assert_allclose(to_model_range(item["a"])[0], deep[:, :32] / 65535 * 2 - 1, atol=1e-6)
+
+
+def test_model_range_by_hand() -> None:
+    torch.testing.assert_close(to_model_range(torch.tensor([0, 255], dtype=torch.uint8)), torch.tensor([-1.0, 1.0]))
+    torch.testing.assert_close(to_model_range(torch.tensor([0.0, 0.25, 1.0])), torch.tensor([-1.0, -0.5, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("transform", "options", "hint"),
+    [("GausNoise", {}, "did you mean 'GaussNoise'"), ("Rotate", {"limit": "far"}, "Rotate")],
+)
+def test_wrong_augmentations_are_explained(
+    photos: Callable[..., Path], tmp_path: Path, transform: str, options: dict[str, object], hint: str
+) -> None:
+    with pytest.raises(UserError, match=hint):
+        pairs(tmp_path / "ab", augment=[{"transform": transform, "options": options}])

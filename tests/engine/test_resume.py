@@ -1,0 +1,115 @@
+"""A resumed run equals the uninterrupted one, bit for bit on the CPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from i2i.config import Layer, parse_setting
+from i2i.engine.fit import Outcome
+from i2i.engine.runs import go_on
+from i2i.errors import UserError
+from i2i.inference.runs import read_tensors
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let Ctrl-C be pressed while the step after `step` is under way."""
+    import os
+    import signal
+
+    from i2i.methods import Pix2Pix
+
+    original = Pix2Pix.train_step
+
+    def pressed(self: Pix2Pix, batch: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+        if number == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch, number)
+
+    monkeypatch.setattr(Pix2Pix, "train_step", pressed)
+
+
+def steps_flag(steps: int) -> Layer:
+    return Layer("--steps", {"train": {"steps": steps, "epochs": None}})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.workers=2"],
+        ["data.batch_size=3", "train.precision=bf16"],
+        ["train.precision=fp16", "optim.schedule=plateau", "train.validate_every=1", "optim.schedule.patience=0"],
+        ["optim.name=rmsprop", "optim.clip_norm=0.5", "method.generator.norm=instance"],
+        ["optim={name: sgd, momentum: 0.9, lr: 0.001, lr_d: 0.002, schedule: cosine}"],
+    ],
+    ids=["workers", "bf16-batch", "fp16-plateau", "rmsprop", "sgd"],
+)
+def test_four_steps_equal_two_and_two(
+    tiny: Callable[..., Outcome],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quiet: Console,
+    settings: list[str],
+) -> None:
+    whole = tiny("whole", *settings)
+    with monkeypatch.context() as patch:
+        stop_after(patch, step=1)
+        half = tiny("half", *settings)
+    assert (half.steps, half.exit_code) == (2, 130)
+    assert half.checkpoint.name == "step_00000002"
+    rest = go_on(tmp_path / "half", [], quiet)
+    assert (rest.steps, rest.exit_code) == (4, 0)
+    files = sorted(path.name for path in whole.checkpoint.glob("*.safetensors"))
+    assert files == ["D.safetensors", "G.safetensors", "G_ema.safetensors", "train.safetensors"]
+    for name in files:
+        one, other = read_tensors(whole.checkpoint / name), read_tensors(rest.checkpoint / name)
+        assert one.keys() == other.keys()
+        for key in one:
+            assert torch.equal(one[key], other[key]), f"{name}: {key}"
+    states = [json.loads((run.checkpoint / "train.json").read_text()) for run in (whole, rest)]
+    for key in ("step", "schedule", "scalers", "best"):
+        assert states[0][key] == states[1][key]
+    metrics = [
+        [{k: v for k, v in json.loads(line).items() if not k.startswith("speed/")} for line in path.open()]
+        for path in (tmp_path / "whole" / "metrics.jsonl", tmp_path / "half" / "metrics.jsonl")
+    ]
+    assert metrics[0] == metrics[1]
+
+
+def test_what_makes_it_another_run_is_refused(
+    tiny: Callable[..., Outcome], tmp_path: Path, quiet: Console, photos: Callable[..., Path]
+) -> None:
+    tiny("run", "train.steps=2")
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match=r"optim\.lr cannot change"):
+        go_on(run, [parse_setting("optim.lr=0.1")], quiet)
+    with pytest.raises(UserError, match=r"taken 2 of 2 steps already; give --steps"):
+        go_on(run, [], quiet)
+    assert go_on(run, [steps_flag(3), parse_setting("data.workers=1")], quiet).steps == 3
+    (photos(8, size=72) / "p8.png").write_bytes((photos(8, size=72) / "p0.png").read_bytes())
+    with pytest.raises(UserError, match="training images have changed"):
+        go_on(run, [steps_flag(5)], quiet)
+
+
+def test_a_damaged_checkpoint_is_named(tiny: Callable[..., Outcome], quiet: Console) -> None:
+    outcome = tiny("run", "train.steps=2")
+    weights = outcome.checkpoint / "G.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"G\.safetensors: is missing or damaged"):
+        go_on(outcome.checkpoint, [steps_flag(4)], quiet)
+
+
+def test_an_earlier_checkpoint_starts_there_and_drops_later_metrics(
+    tiny: Callable[..., Outcome], tmp_path: Path, quiet: Console
+) -> None:
+    tiny("run", "train.steps=4", "train.checkpoint_every=1", "train.keep=4")
+    run = tmp_path / "run"
+    outcome = go_on(run / "checkpoints" / "step_00000002", [], quiet)
+    assert outcome.steps == 4
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").open()]
+    assert steps == [1, 2, 2, 3, 4, 4]  # validated at 2 and 4

@@ -1,0 +1,176 @@
+"""Files and folders: names, sizes and subfolders kept, nothing lost, broken images named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+import i2i
+from i2i.data import files
+from i2i.engine.fit import Outcome
+from i2i.errors import UserError
+from i2i.inference import Translator
+from i2i.inference.folders import Input, plan, translate_jobs
+
+
+@pytest.fixture
+def model(tiny: Callable[..., Outcome], tmp_path: Path) -> Translator:
+    tiny("run", "train.steps=2")
+    return i2i.load(tmp_path / "run", device="cpu")
+
+
+@pytest.fixture
+def drawings(tmp_path: Path) -> Path:
+    """Five drawings of several sizes, one in a subfolder, one 16-bit, and one broken file."""
+    root = tmp_path / "drawings"
+    (root / "more").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.png", (40, 50)), ("b.jpg", (40, 50)), ("more/c.png", (33, 21)), ("d.png", (40, 50))):
+        cv2.imwrite(str(root / name), rng.integers(0, 256, shape).astype(np.uint8))
+    cv2.imwrite(str(root / "deep.png"), rng.integers(0, 65536, (40, 50)).astype(np.uint16))
+    (root / "e.png").write_bytes(b"not an image")
+    return root
+
+
+def no_words(line: str) -> None:
+    """Stand in for the terminal."""
+
+
+def test_a_folder_is_translated_whole(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    out, told = tmp_path / "out", []
+    jobs = plan(model, str(drawings), out, say=no_words)
+    result = translate_jobs(model, jobs, 2, lambda done, total: told.append((done, total)), sheet=True)
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert names == ["a.png", "b.png", "d.png", "deep.png", "more/c.png"]
+    assert (result.written, len(result.failures)) == (5, 1)
+    assert "e.png" in result.failures[0]
+    assert told[-1] == (6, 6)
+    assert result.sheet is not None
+    for name in ("a.png", "more/c.png"):  # what is on the disk is what the model says of the file alone
+        expected = model.translate_pixels([files.read(drawings / name)])[0]
+        assert np.abs(files.read(out / name).astype(int) - expected).max() <= 1
+
+
+def test_the_inputs_format_can_be_kept(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    (drawings / "e.png").unlink()
+    translate_jobs(model, plan(model, str(drawings), tmp_path / "out", suffix=None, say=no_words), 4)
+    assert (tmp_path / "out" / "b.jpg").exists()
+
+
+def test_one_file_to_a_file_or_a_folder(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    for output, expected in (("x.png", "x.png"), ("folder", "folder/b.png")):
+        translate_jobs(model, plan(model, str(drawings / "b.jpg"), tmp_path / output, say=no_words), 1)
+        assert files.read(tmp_path / expected).shape == (40, 50, 3)
+
+
+def test_working_at_a_size_gives_the_files_size_back(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    jobs = plan(model, str(drawings / "a.png"), tmp_path / "out", size=20, say=no_words)
+    assert jobs[0].read().pixels.shape == (20, 25, 1)
+    translate_jobs(model, jobs, 1)
+    assert files.read(tmp_path / "out" / "a.png").shape == (40, 50, 3)
+
+
+def test_photos_become_inputs_as_in_training(model: Translator, photos: Callable[..., Path], tmp_path: Path) -> None:
+    words: list[str] = []
+    jobs = plan(model, str(photos(2, size=96)), tmp_path / "out", prepare="photos", say=words.append)
+    entry = jobs[0].read()
+    assert entry.pixels.shape == (64, 64, 1)  # the size of training, said aloud
+    assert "short side 64" in words[0]
+    assert set(np.unique(entry.pixels)) <= {0, 255}
+    assert entry.target is not None
+    assert entry.size == (96, 96)
+
+
+def test_nothing_is_lost(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("precious")
+    with pytest.raises(UserError, match=r"a\.png: exists already \(1 such\); add --overwrite"):
+        plan(model, str(drawings), out, say=no_words)
+    assert len(plan(model, str(drawings), out, overwrite=True, say=no_words)) == 6
+    for inside in (drawings, drawings / "more", drawings / "new"):
+        with pytest.raises(UserError, match="lies in the input folder"):
+            plan(model, str(drawings), inside, say=no_words)
+    with pytest.raises(UserError, match="is the input itself"):
+        plan(model, str(drawings / "a.png"), drawings, overwrite=True, say=no_words)
+    (drawings / "a.jpg").write_bytes((drawings / "b.jpg").read_bytes())
+    with pytest.raises(UserError, match=r"would both be written to .*a\.png; add --format same"):
+        plan(model, str(drawings), tmp_path / "fresh", say=no_words)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("nowhere", {}, "no such file or folder"),
+        ("run/tensorboard", {}, "holds no images"),
+        ("drawings", {"prepare": "pairs"}, "not on side-by-side pairs"),
+        ("edges2cats:tset", {"prepare": "photos"}, "leave --from-photos"),
+    ],
+)
+def test_mistakes_are_explained(
+    model: Translator, drawings: Path, tmp_path: Path, source: str, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        plan(model, source, tmp_path / "out", say=no_words, **options)  # type: ignore[arg-type]
+
+
+def test_memory_stays_bounded(model: Translator, tmp_path: Path) -> None:
+    """However many files there are, no more are read than a few batches ahead of what is written."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(60):
+        cv2.imwrite(str(folder / f"{index}.png"), np.full((8 + index % 9, 8), index, np.uint8))
+    jobs = plan(model, str(folder), tmp_path / "out", say=no_words)
+    most = 0
+    read: set[int] = set()
+
+    original = model.translate_pixels
+
+    def counting(images: Sequence[files.Pixels]) -> list[npt.NDArray[np.uint8]]:
+        nonlocal most
+        written = len(list((tmp_path / "out").glob("*.png"))) if (tmp_path / "out").exists() else 0
+        most = max(most, len(read) - written)
+        return original(images)
+
+    def noting(index: int) -> Input:
+        read.add(index)
+        return jobs[index].read()
+
+    model.translate_pixels = counting  # type: ignore[method-assign]
+    watched = [
+        type(job)(job.name, job.output, lambda index=index: noting(index))  # type: ignore[misc]
+        for index, job in enumerate(jobs)
+    ]
+    assert translate_jobs(model, watched, batch_size=2).written == 60
+    assert most <= 2 * 4 * 2 + 4 * 2 + 2  # read ahead, waiting for their like, on their way to the disk
+
+
+def test_a_model_of_side_by_side_pairs_takes_its_half(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    folder = tmp_path / "ab"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        cv2.imwrite(str(folder / f"{index}.png"), rng.integers(0, 256, (64, 128, 3)).astype(np.uint8))
+    from rich.console import Console
+
+    from i2i.config import parse_setting
+    from i2i.engine.config import compose
+    from i2i.engine.runs import start
+
+    settings = [parse_setting(text) for text in ("data.derive=null", "data.direction=BtoA", "train.steps=1")]
+    tiny("unused", "train.steps=1")  # writes the preset
+    config, source = compose(str(tmp_path / "tiny.yaml"), str(folder), settings)
+    start(config, source, Console(quiet=True), tmp_path / "pairs")
+    model = i2i.load(tmp_path / "pairs", device="cpu")
+    entry = plan(model, str(folder), tmp_path / "out", prepare="pairs", say=no_words)[0].read()
+    whole = files.read(folder / "0.png")
+    np.testing.assert_array_equal(entry.pixels, whole[:, 64:])  # BtoA: the right half is the input
+    assert entry.target is not None
+    np.testing.assert_array_equal(entry.target, whole[:, :64])
+    assert torch.is_tensor(model.translate(torch.zeros(1, 3, 8, 8)))

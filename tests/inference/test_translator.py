@@ -1,0 +1,125 @@
+"""A trained model from Python: the same kind comes back, of the same size, whatever else is in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+
+import i2i
+from i2i.engine.fit import Outcome
+from i2i.errors import UserError
+from i2i.inference import Translator
+from i2i.inference.runs import newest_run, read_tensors
+from i2i.nn import InferencePolicy, UNet, inference_mode
+
+
+@pytest.fixture
+def model(tiny: Callable[..., Outcome], tmp_path: Path) -> Translator:
+    tiny("run")
+    return i2i.load(tmp_path / "run", device="cpu")
+
+
+def drawing(height: int = 50, width: int = 70, seed: int = 0) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 1)).astype(np.uint8)
+
+
+def test_it_computes_what_the_checkpoint_holds(model: Translator, tmp_path: Path) -> None:
+    """An independent build of the recorded network with the averaged weights gives the same picture."""
+    network = UNet(1, 3, depth=6, ngf=4, norm="batch", dropout=0.5, upsample="transposed")
+    network.load_state_dict(read_tensors(tmp_path / "run" / "checkpoints" / "step_00000004" / "G_ema.safetensors"))
+    images = torch.rand(1, 1, 64, 64) * 2 - 1
+    with inference_mode(network, InferencePolicy(statistics="image")):
+        expected = network(images)
+    torch.testing.assert_close(model.translate(images), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_every_kind_comes_back_as_it_went_in(model: Translator) -> None:
+    array = drawing()
+    from_array = model.translate(array)
+    assert from_array.dtype == np.uint8
+    assert from_array.shape == (50, 70, 3)
+    np.testing.assert_array_equal(model.translate(array[..., 0]), from_array)
+    from_pil = model.translate(Image.fromarray(array[..., 0]))
+    assert (from_pil.mode, from_pil.size) == ("RGB", (70, 50))
+    np.testing.assert_array_equal(np.asarray(from_pil), from_array)
+    tensor = torch.from_numpy(array).permute(2, 0, 1).float() / 127.5 - 1
+    from_tensor = model.translate(tensor)
+    assert from_tensor.shape == (3, 50, 70)
+    assert model.translate(tensor[None]).shape == (1, 3, 50, 70)
+    back = ((from_tensor.permute(1, 2, 0).numpy() + 1) * 127.5).round()
+    assert np.abs(back - from_array).max() <= 1
+    listed = model.translate([array, drawing(33, 20)])
+    assert isinstance(listed, list)
+    assert [item.shape for item in listed] == [(50, 70, 3), (33, 20, 3)]
+
+
+def test_sixteen_bits_count(model: Translator) -> None:
+    eight = drawing()
+    deep = eight.astype(np.uint16) * 257
+    np.testing.assert_array_equal(model.translate_pixels([eight])[0], model.translate_pixels([deep])[0])
+
+
+def test_an_image_does_not_depend_on_its_neighbours(model: Translator) -> None:
+    images = torch.rand(3, 1, 64, 64) * 2 - 1
+    alone = torch.cat([model.translate(image[None]) for image in images])
+    torch.testing.assert_close(model.translate(images), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_sampled_dropout_is_repeatable_by_its_seed(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    tiny("run")
+    images = torch.rand(2, 1, 64, 64) * 2 - 1
+    one, same, other = (i2i.load(tmp_path / "run", device="cpu", dropout="sample", seed=s) for s in (1, 1, 2))
+    assert torch.equal(one.translate(images), same.translate(images))
+    assert torch.equal(one.translate(images)[1:], one.translate(images[1:]))
+    assert not torch.equal(one.translate(images), other.translate(images))
+
+
+def test_bf16_is_close(model: Translator, tmp_path: Path) -> None:
+    images = torch.rand(1, 1, 64, 64) * 2 - 1
+    fast = i2i.load(tmp_path / "run", device="cpu", precision="bf16").translate(images)
+    assert fast.dtype == torch.float32
+    assert (fast - model.translate(images)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [
+        (np.zeros((4, 4, 3), np.float32), TypeError),
+        ("a path", TypeError),
+        (torch.zeros(1, 3, 8, 8), ValueError),
+        (torch.zeros(8, 8), ValueError),
+    ],
+)
+def test_other_kinds_are_refused(model: Translator, images: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        model.translate(images)
+
+
+def test_what_cannot_be_loaded_is_explained(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = tiny("run")
+    with pytest.raises(UserError, match="one direction; leave --direction out"):
+        i2i.load(tmp_path / "run", direction="BtoA")
+    with pytest.raises(UserError, match="does not exist"):
+        i2i.load(tmp_path / "rum")
+    with pytest.raises(UserError, match="neither a run nor a checkpoint"):
+        i2i.load(tmp_path)
+    with pytest.raises(UserError, match="no device 'cuda:9'"):
+        i2i.load(tmp_path / "run", device="cuda:9")
+    weights = outcome.checkpoint / "G_ema.safetensors"
+    weights.write_bytes(b"\x80\x04 not safetensors")
+    with pytest.raises(UserError, match="damaged or no safetensors"):
+        i2i.load(tmp_path / "run")
+
+
+def test_the_newest_run_is_the_one_trained_last(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run with a checkpoint"):
+        newest_run(tmp_path / "runs")
+    for name in ("runs/b", "runs/a"):
+        tiny(name, "train.steps=1")
+    assert newest_run(tmp_path / "runs").name == "a"

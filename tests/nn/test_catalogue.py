@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2i.config import Config, Layer, keys_of, resolve
+from i2i.errors import UserError
+from i2i.nn import (
+    DISCRIMINATORS,
+    GENERATORS,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    Imported,
+    Norm,
+    PatchGANConfig,
+    UNetConfig,
+    Upsample,
+    build_discriminator,
+    build_generator,
+)
+
+SMALL: dict[str, dict[str, Any]] = {"unet": {"depth": 5, "ngf": 2}, "resnet": {"blocks": 1, "ngf": 2}}
+NORMS: tuple[Norm, ...] = get_args(Norm)
+UPSAMPLES: tuple[Upsample, ...] = get_args(Upsample)
+
+
+class Options(Config):
+    generator: GeneratorConfig = UNetConfig()
+    discriminator: DiscriminatorConfig = PatchGANConfig()
+
+
+class Own(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int = 1, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((out_channels, in_channels), scale))
+
+
+def test_the_catalogues_and_the_unions_agree() -> None:
+    for name, generator in GENERATORS.items():
+        assert generator().name == name
+        assert Options.model_validate({"generator": {"name": name}}).generator == generator()
+    for name, discriminator in DISCRIMINATORS.items():
+        assert discriminator().name == name
+        assert Options.model_validate({"discriminator": {"name": name}}).discriminator == discriminator()
+
+
+@pytest.mark.parametrize(("name", "norm", "upsample"), list(product(GENERATORS, NORMS, UPSAMPLES)))
+def test_generators_keep_any_size(name: str, norm: Norm, upsample: Upsample) -> None:
+    config = GENERATORS[name](**SMALL[name], norm=norm, upsample=upsample)
+    network = build_generator(config, 5, 2).eval()
+    for height, width in [(1, 1), (1, 9), (2, 3), (4, 4), (7, 40), (33, 31), (64, 64)]:
+        image = torch.rand(1, 5, height, width) * 2 - 1
+        with torch.no_grad():
+            result = network(image)
+        assert result.shape == (1, 2, height, width)
+        assert result.abs().max() <= 1
+
+
+@pytest.mark.parametrize(("name", "norm"), list(product([*GENERATORS, *DISCRIMINATORS], NORMS)))
+def test_networks_run_in_bfloat16_and_channels_last(name: str, norm: Norm) -> None:
+    network: nn.Module
+    if name in GENERATORS:
+        network = build_generator(GENERATORS[name](**SMALL[name], norm=norm, init="kaiming"), 3, 3)
+    else:
+        network = build_discriminator(DISCRIMINATORS[name](ndf=4, norm=norm, init="kaiming"), 3)
+    image = torch.rand(2, 3, 64, 61) * 2 - 1
+    expected = network(image)
+    network = network.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        result: Tensor = network(image.to(memory_format=torch.channels_last))
+    torch.autograd.backward(result.float().square().mean())
+    assert (result - expected).abs().mean() < 0.05 * expected.abs().max()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_weights_are_drawn_by_the_scheme() -> None:
+    network = build_discriminator(PatchGANConfig(ndf=16), 3)
+    assert network.get_parameter("head.weight").std().item() == pytest.approx(0.02, rel=0.05)
+    assert not network.get_parameter("head.bias").any()
+
+
+def test_ones_own_network_by_module_and_attribute() -> None:
+    layer = Layer("my.yaml", {"generator": {"name": f"{__name__}:Own", "options": {"scale": "2e-1"}}})
+    config = resolve(Options, [layer]).generator
+    assert isinstance(config, Imported)
+    network = build_generator(config, 3, 2)
+    assert isinstance(network, Own)
+    torch.testing.assert_close(network.weight.data, torch.full((2, 3), 0.2))
+    assert isinstance(build_discriminator(config, 3), Own)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (Imported(name=f"{__name__}:Own", options={"scael": 1}), "scael"),
+        (Imported(name=f"{__name__}:Oen"), "did you mean 'Own'"),
+        (Imported(name=f"{__name__}:SMALL"), "makes no network"),
+        (Imported(name="builtins:complex"), "not a torch.nn.Module"),
+    ],
+)
+def test_mistakes_in_ones_own_network_are_named(config: Imported, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build_generator(config, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"generator": {"name": "resnt"}}, "'resnt' is not known; did you mean 'resnet'"),
+        ({"generator": {"name": "resnet", "ngff": "3"}}, r"no option 'generator.ngff'; did you mean 'generator.ngf'"),
+        (
+            {"generator": {"name": "resnet", "norm": "bach"}},
+            "'generator.norm': 'bach' is not known; did you mean 'batch'",
+        ),
+        (
+            {"generator": {"name": "unet", "depth": "1"}},
+            "'generator.depth' must be greater than or equal to 2, not '1'",
+        ),
+        ({"discriminator": {"name": "a.b:c", "opts": {}}}, "no option 'discriminator.opts'"),
+    ],
+)
+def test_mistakes_in_options_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        resolve(Options, [Layer("my.yaml", options)])
+    assert "generator.depth" in set(keys_of(Options))

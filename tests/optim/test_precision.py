@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from i2i.errors import UserError
+from i2i.optim import Precision, PrecisionName, choose_device
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine with two GPUs, as far as it is asked."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("has_bf16", "name"), [(True, "bf16"), (False, "fp32")])
+def test_auto_on_cpu(has_bf16: bool, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
+    assert Precision("auto", "cpu").name == name
+
+
+@pytest.mark.parametrize(("has_bf16", "name"), [(True, "bf16"), (False, "fp16")])
+def test_auto_on_gpus_does_not_count_emulation(has_bf16: bool, name: str, gpus: pytest.MonkeyPatch) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return has_bf16 or including_emulation
+
+    gpus.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert Precision("auto", "cuda:1").name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_forwards_run_in_the_dtype_and_fp16_alone_is_scaled(name: PrecisionName, dtype: torch.dtype) -> None:
+    precision, x = Precision(name), torch.ones(2, 2)
+    with precision.autocast():
+        assert (x @ x).dtype == dtype
+    assert (x @ x).dtype == torch.float32
+    assert (precision.scaler() is not None) == (name == "fp16")
+
+
+def test_devices_are_chosen_and_counted(gpus: pytest.MonkeyPatch) -> None:
+    chosen: dict[str, Any] = {name: str(choose_device(name)) for name in ("auto", "cuda", "cuda:1", "cpu")}
+    assert chosen == {"auto": "cuda:0", "cuda": "cuda:0", "cuda:1": "cuda:1", "cpu": "cpu"}
+    with pytest.raises(UserError, match="no device 'cuda:2' on this machine; choose one of: auto, cuda:0, cuda:1, cpu"):
+        choose_device("cuda:2")
+
+
+def test_a_machine_without_gpu(gpus: pytest.MonkeyPatch) -> None:
+    gpus.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device() == torch.device("cpu")
+    for name in ("cuda", "mps", "gpu"):
+        with pytest.raises(UserError, match=rf"no device '{name}' on this machine; choose one of: auto, cpu$"):
+            choose_device(name)

@@ -1,0 +1,57 @@
+"""The house stands as drawn: imports go downward only, and light commands stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import i2i
+
+PACKAGE = Path(i2i.__file__).parent
+# From the top down; packages of one floor know nothing of each other.
+FLOORS = (
+    {"cli"},
+    {"serve"},
+    {"engine"},
+    {"inference"},
+    {"methods"},
+    {"metrics", "optim", "losses", "nn", "data"},
+    {"resources", "config", "errors", "seeding", "__init__", "__main__"},
+)
+LEVEL = {room: len(FLOORS) - number for number, floor in enumerate(FLOORS) for room in floor}
+
+
+def imported_rooms(file: Path) -> set[str]:
+    """The rooms that a file imports, inside functions too; what is only for type checkers counts as well."""
+    rooms = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" if node.module == "i2i" else node.module for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("i2i.")}
+    return rooms
+
+
+def test_imports_go_downward_only() -> None:
+    wrong = []
+    for file in PACKAGE.rglob("*.py"):
+        room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room in ("__init__", "__main__"):
+            continue  # the front door opens onto every floor
+        for other in imported_rooms(file) - {room, "__version__"}:
+            if LEVEL[other] > LEVEL[room] or (LEVEL[other] == LEVEL[room] and LEVEL[room] > 1):
+                wrong.append(f"{file.relative_to(PACKAGE)} imports {other}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("code", ["import i2i", "from i2i.cli import main; main(['--help'])"])
+def test_light_commands_import_no_torch(code: str) -> None:
+    probe = f"{code}; import sys; print(sorted({{'torch', 'cv2', 'albumentations', 'pydantic'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,38 @@
+"""Every shipped preset and recipe loads and trains one step."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from i2i.config import Layer, read_yaml, resolve
+from i2i.data import sources
+from i2i.data.sources import Recipe
+from i2i.engine.config import compose
+from i2i.engine.runs import start
+from i2i.resources import find_yaml, resource_names
+
+ONE_STEP = Layer("--steps 1", {"train": {"steps": 1, "epochs": None, "device": "cpu"}, "data": {"workers": 0}})
+
+
+@pytest.fixture(autouse=True)
+def few_cats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "DRAWN_COUNTS", {"train": 4, "val": 1, "test": 1})
+
+
+@pytest.mark.parametrize("name", resource_names("configs"))
+def test_preset_trains_a_step(name: str, tmp_path: Path) -> None:
+    config, source = compose(name, "edges2cats", [ONE_STEP])
+    outcome = start(config, source, Console(file=io.StringIO()), tmp_path / "run")
+    assert outcome.steps == 1
+    assert (outcome.checkpoint / "G.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", resource_names("datasets"))
+def test_recipe_names_options_that_exist(name: str) -> None:
+    assert resolve(Recipe, [read_yaml(find_yaml(name, "datasets", "data set"))]).title
+    config, _ = compose("pix2pix", name, [])
+    assert config.data.source == name
