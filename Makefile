@@ -5,8 +5,13 @@ BIN := .venv/bin
 .PHONY: demo test clean
 
 demo: .venv/installed  ## Train edges2cats, translate held-out edges, end with a contact sheet.
-	$(BIN)/i2i train demo --data edges2cats --run-dir runs/demo-$$(date +%Y%m%d-%H%M%S)
-	$(BIN)/i2i translate edges2cats:test runs/demo-held-out --from-photos --sheet --overwrite
+	@set -e; run=runs/demo-$$(date +%Y%m%d-%H%M%S); \
+	$(BIN)/i2i train demo --data edges2cats --run-dir $$run && \
+	$(BIN)/i2i translate edges2cats:test $$run/held-out --model $$run --sheet $$run/held-out.png && \
+	echo && \
+	echo "contact sheet (input | output | target): $$run/held-out.png" && \
+	echo "run folder: $$run" && \
+	echo "TensorBoard: $(BIN)/tensorboard --logdir runs"
 
 test: .venv/installed  ## ruff, mypy --strict, pytest.
 	$(BIN)/ruff check .

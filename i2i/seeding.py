@@ -46,9 +46,8 @@ def torch_seeded(*keys: Key, device: str | torch.device = "cpu") -> Iterator[Non
     import torch
 
     device = torch.device(device)
-    devices = [device] if device.type not in ("cpu", "meta") else []
-    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
-        # torch.manual_seed would reseed the GPUs too, which are not restored for a block on the CPU
-        seed = torch.manual_seed if devices else torch.default_generator.manual_seed
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # torch.manual_seed seeds every device; what would not be restored after the block must not be touched in it
+        seed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
         seed(derive(*keys))
         yield

@@ -51,12 +51,13 @@ def train(
     from i2i.config import Layer, nest, parse_setting
     from i2i.engine.config import compose
     from i2i.engine.runs import go_on, start
+    from i2i.engine.writers import typed
     from i2i.errors import UserError
     from i2i.inference.runs import newest_run
 
     if epochs is not None and steps is not None:
         raise UserError("--epochs and --steps are both given; keep one")
-    typed: dict[str, Any] = {
+    given: dict[str, Any] = {
         "data.source": data if resume else None,
         "data.batch_size": batch_size,
         "data.image_size": image_size,
@@ -70,7 +71,7 @@ def train(
     }
     flags = [
         Layer(f"--{key.split('.')[-1].replace('_', '-')} {value}", nest(key, value))
-        for key, value in typed.items()
+        for key, value in given.items()
         if value is not None
     ]
     if epochs is not None:
@@ -99,8 +100,12 @@ def train(
         console.print(f"best: {best['name']} {best['value']:.4g} at step {best['step']}", highlight=False)
     if outcome.exit_code:
         console.print(
-            f"stopped after step {outcome.steps}; to go on: i2i train --resume {run}", highlight=False, soft_wrap=True
+            f"stopped after step {outcome.steps}; to go on: {typed('i2i')} train --resume {run}",
+            highlight=False,
+            soft_wrap=True,
         )
     else:
-        console.print(f"translate: i2i translate INPUT OUTPUT --model {run}", highlight=False, soft_wrap=True)
+        console.print(
+            f"translate: {typed('i2i')} translate INPUT OUTPUT --model {run}", highlight=False, soft_wrap=True
+        )
     return outcome.exit_code

@@ -46,7 +46,7 @@ JPEG_QUALITY = 95
 _MEND = "save it with 1 to 4 channels of 8 or 16 bits"
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF", "AVIF")
-_WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}
+WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _OPTIONS: dict[str, dict[str, int | str]] = {
     "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
@@ -262,10 +262,10 @@ def write(path: Path, image: Pixels) -> None:
     Raises:
         UserError: the format cannot hold the image, or the file cannot be written.
     """
-    kind = _WRITABLE.get(path.suffix.lower().replace("tiff", "tif"))
+    kind = WRITABLE.get(path.suffix.lower().replace("tiff", "tif"))
     channels, deep = image.shape[2], image.dtype == np.uint16
     if kind is None:
-        raise UserError(f"{path}: images are written as {', '.join(_WRITABLE)}, not as '{path.suffix}'")
+        raise UserError(f"{path}: images are written as {', '.join(WRITABLE)}, not as '{path.suffix}'")
     if channels not in _MODES:
         raise UserError(f"{path}: an image of {channels} channels cannot be written, only 1 to 4")
     if deep and kind not in ("PNG", "TIFF"):

@@ -83,7 +83,8 @@ def open_data(
     Raises:
         UserError: there are no pairs, or some are broken or unmatched and were not to be skipped.
     """
-    say(f"data: {source.describe()}")
+    if source.path is None:  # of a folder, the next line says it all
+        say(f"data: {source.describe()}")
     folder = find_folder(config, source, seed)
     say(f"data: {folder.describe()}")
     _refuse_misfits(config, folder)

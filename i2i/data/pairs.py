@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from i2i.data import files
 from i2i.data.config import DataConfig
@@ -20,7 +20,7 @@ from i2i.data.layouts import Example
 from i2i.errors import UserError, did_you_mean
 from i2i.seeding import Key, sequence
 
-CACHE_BYTES = 2 << 30  # resized images kept in memory by one process
+CACHE_BYTES = 2 << 30  # resized images kept in memory, by all loader processes together
 Place = tuple[int, int]  # (index, epoch): every random draw of a sample comes from it and the seed
 
 
@@ -82,7 +82,8 @@ class PairedImages(Dataset[dict[str, Tensor]]):
         if index in self._loaded:
             return self._loaded[index]
         pair = self._fit(*read_pair(self.examples[index], self.config))
-        if len(self._loaded) < self._room:
+        worker = get_worker_info()
+        if len(self._loaded) < self._room // (worker.num_workers if worker else 1):
             self._loaded[index] = pair
         return pair
 

@@ -24,6 +24,7 @@ class TrainConfig(Config):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: arithmetic of the forwards; ``auto`` is bf16 where the device has it.
         channels_last: memory layout of images and weights that convolutions prefer.
+        deterministic: use the device's repeatable kernels where there are any, which are slower; a CPU repeats itself.
         ema: decay of the generator's averaged weights; None: no average, as in the papers.
         log_every: steps between lines of scalars; None: about a hundred in a run, at most 50 steps apart.
         validate_every: steps between validations and sheets; None: twenty in a run, 50 to 1000 steps apart.
@@ -39,6 +40,7 @@ class TrainConfig(Config):
     device: str = "auto"
     precision: PrecisionName = "auto"
     channels_last: bool = True
+    deterministic: bool = False
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: PositiveInt | None = None
     validate_every: PositiveInt | None = None

@@ -29,7 +29,7 @@ from i2i.engine.config import RunConfig
 from i2i.engine.health import diversity, verdict
 from i2i.engine.interrupt import Interruption, interruptible
 from i2i.engine.recorder import Recorder
-from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note
+from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
 from i2i.errors import UserError, did_you_mean
 from i2i.inference.runs import step_of
 from i2i.methods import METHODS, Method
@@ -86,8 +86,22 @@ def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: 
         raise UserError(
             f"{run}: has taken {first} of {total} steps already; give --steps or --epochs to train it longer"
         )
-    with Loop(config, data, run, console, precision, state, first, total) as loop:
+    with _kernels(config.train.deterministic), Loop(config, data, run, console, precision, state, first, total) as loop:
         return loop.train()
+
+
+@contextmanager
+def _kernels(deterministic: bool) -> Iterator[None]:
+    """Let cuDNN choose kernels that repeat themselves, or the fastest ones for these sizes."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=not deterministic, deterministic=deterministic):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _check_watched(config: RunConfig, method: Method) -> None:
@@ -157,12 +171,12 @@ class Loop:
                     now = time.monotonic()
                     self._report(taken, now - since, waited)
                     waited, since = 0.0, now
-                if taken % self.validate_every == 0 or (taken == self.total):
-                    pause = time.monotonic()
+                pause = time.monotonic()
+                if taken % self.validate_every == 0 or taken == self.total:
                     self._validate(taken)
-                    since += time.monotonic() - pause
                 if last or self._checkpoint_due(taken):
                     self._save(taken)
+                since += time.monotonic() - pause  # images per second are those of training alone
                 self.ticker.update(taken)
                 if interruption:
                     break
@@ -173,7 +187,7 @@ class Loop:
         where = f"{self.precision.device} in {self.precision.name}"
         self.ticker.say(f"{self.config.method.name}: {sizes} parameters, on {where}, {self.total} steps")
         self.ticker.say(f"run: {self.run}")
-        self.ticker.say(f"watch: tensorboard --logdir {self.run.parent}")
+        self.ticker.say(f"watch: {typed('tensorboard')} --logdir {self.run.parent}")
         for writer in self.writers:
             writer.text(self.first, "config", yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -164,6 +167,14 @@ def progress(console: Console, unit: str) -> Iterator[Callable[[int, int], None]
             tickers[0].update(done)
 
         yield tell
+
+
+def typed(command: str) -> str:
+    """Return what to type for one of this environment's commands, be the environment activated or not."""
+    here = Path(sys.executable).parent / command
+    if shutil.which(command) or not here.exists():
+        return command
+    return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
 
 
 def as_time(seconds: float) -> str:

@@ -96,6 +96,9 @@ def plan_files(
         if not found:
             raise UserError(f"{source}: holds no images ({', '.join(sorted(files.SUFFIXES))})")
         outputs = {path: output / _named(path.relative_to(source), suffix) for path in found}
+    unwritable = [target for target in outputs.values() if target.suffix.lower() not in files.WRITABLE]
+    if unwritable:
+        raise UserError(f"{unwritable[0]}: images are not written as '{unwritable[0].suffix}'; add --format png")
     jobs = [Job(str(path), target, lambda path=path: reader(path)) for path, target in outputs.items()]  # type: ignore[misc]
     refuse_clashes(jobs, overwrite)
     return jobs

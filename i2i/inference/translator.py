@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -74,6 +75,12 @@ def load(
     )
 
 
+def _exact_convolutions() -> AbstractContextManager[None]:
+    """Return the context in which cuDNN keeps fp32's precision, so that results are equal everywhere (no TF32)."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(enabled=True, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
+
+
 class Translator:
     """Translates images with a generator under a recorded policy.
 
@@ -111,7 +118,7 @@ class Translator:
 
         Each image's result depends on that image alone, whatever else is in the batch.
         """
-        with inference_mode(self.network, self.policy), self.precision.autocast():
+        with inference_mode(self.network, self.policy), self.precision.autocast(), _exact_convolutions():
             batch = images.to(self.precision.device).contiguous(memory_format=torch.channels_last)
             if self.policy.dropout == "off":
                 return cast(Tensor, self.network(batch)).float().to(images.device)

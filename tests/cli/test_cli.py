@@ -44,7 +44,7 @@ def test_train_resume_translate(preset: str, photos: Callable[..., Path], tmp_pa
     runs = list((tmp_path / "runs").iterdir())
     assert len(runs) == 1
     assert runs[0].name.endswith("-tiny-photos")
-    assert "translate: i2i translate INPUT OUTPUT --model" in out
+    assert "i2i translate INPUT OUTPUT --model" in out
     assert "photos in" in out  # the layout is said aloud
     assert main(["train", "--resume", "--steps", "5"]) == 0
     assert "(the newest run)" in capsys.readouterr().out
@@ -104,6 +104,21 @@ def test_mistakes_end_in_one_line(
 ) -> None:
     folder = str(photos())
     assert message in error_of(capsys, *(folder if word == "PHOTOS" else word for word in arguments))
+
+
+def test_a_loss_of_ones_own_is_found_in_the_working_folder(
+    preset: str, photos: Callable[..., Path], tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "my_losses.py").write_text(
+        "from i2i.losses import GANLoss\n"
+        "mine = GANLoss('mine', 'E r^2 + E f^2', 'E f^2', 'own',\n"
+        "    lambda r, f: (r.square().mean(), f.square().mean()), lambda f, r: f.square().mean())\n"
+    )
+    edges = ["--data", str(photos()), "--set", "data.derive=edges", "--steps", "1"]
+    assert main(["train", preset, *edges, "--gan-loss", "my_losses:mine"]) == 0
+    message = error_of(capsys, "train", preset, *edges, "--gan-loss", "my_losses:main")
+    assert "--gan-loss my_losses:main" in message
+    assert "did you mean 'mine'?" in message
 
 
 def test_inspect_in_words_and_json(photos: Callable[..., Path], capsys: Capture) -> None:

@@ -142,6 +142,28 @@ def test_a_folder_in_use_is_not_touched(tiny: Callable[..., Outcome], tmp_path: 
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_a_plateau_must_watch_a_loss_that_exists(tiny: Callable[..., Outcome]) -> None:
+    with pytest.raises(UserError, match=r"'val/l2' is no validation loss of pix2pix; did you mean 'val/l1'"):
+        tiny("run", "optim.schedule=plateau", "optim.schedule.watch=val/l2")
+
+
+def test_deterministic_kernels_are_asked_for_and_given_back(
+    tiny: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    original = Pix2Pix.train_step
+
+    def looking(self: Pix2Pix, batch: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return original(self, batch, number)
+
+    monkeypatch.setattr(Pix2Pix, "train_step", looking)
+    tiny("yes", "train.deterministic=on", "train.steps=1")
+    tiny("no", "train.steps=1")
+    assert seen == [True, False]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_the_seed_decides_everything(tiny: Callable[..., Outcome]) -> None:
     one, same, other = tiny("one"), tiny("same"), tiny("other", "seed=1")
     weights = [read_tensors(outcome.checkpoint / "G.safetensors") for outcome in (one, same, other)]

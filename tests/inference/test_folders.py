@@ -58,7 +58,10 @@ def test_a_folder_is_translated_whole(model: Translator, drawings: Path, tmp_pat
 
 
 def test_the_inputs_format_can_be_kept(model: Translator, drawings: Path, tmp_path: Path) -> None:
-    (drawings / "e.png").unlink()
+    (drawings / "e.png").rename(drawings / "e.gif")
+    with pytest.raises(UserError, match=r"e\.gif: images are not written as '\.gif'; add --format png"):
+        plan(model, str(drawings), tmp_path / "out", suffix=None, say=no_words)
+    (drawings / "e.gif").unlink()
     translate_jobs(model, plan(model, str(drawings), tmp_path / "out", suffix=None, say=no_words), 4)
     assert (tmp_path / "out" / "b.jpg").exists()
 
