@@ -11,8 +11,8 @@ from torch import nn
 class Ema:
     """Keeps ``shadow = d shadow + (1 - d) weights``, with d rising to `decay` so that the first steps are forgotten.
 
-    At step t the decay is ``min(decay, (1 + t) / (10 + t))``. Batch norm's running statistics are averaged likewise, for
-    those of the last weights do not fit the averaged ones.
+    At step t the decay is ``min(decay, (1 + t) / (10 + t))``. Batch norm's running statistics are averaged likewise,
+    for those of the last weights do not fit the averaged ones.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:

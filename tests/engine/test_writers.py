@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from i2i.engine import writers
 from i2i.engine.writers import MetricsFile, Ticker, as_time, progress
 
 
@@ -20,7 +20,7 @@ def test_times() -> None:
 
 def test_plain_lines_now_and_then_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(writers.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), width=200)
     with Ticker(console, total=120, done=20, unit="step") as ticker:
         for done in range(21, 121):
