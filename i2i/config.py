@@ -273,7 +273,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def load_attribute(name: str) -> Any:
-    """Return the object that ``module:attribute`` names: a user's own loss, network, method or derivation.
+    """Return the object that ``module:attribute`` names, such as a user's own loss or network.
 
     Raises:
         UserError: the module cannot be imported or has no such attribute.
@@ -285,7 +285,7 @@ def load_attribute(name: str) -> Any:
         sys.path.append(str(Path.cwd()))
     try:
         module = import_module(module_name)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:  # the latter of names such as "..losses"
         raise UserError(f"{name}: the module '{module_name}' cannot be imported ({error})") from error
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]

@@ -3,7 +3,7 @@
     python tools/bench.py --size 256 --batch 1 --rounds 15 --json bench.json
 
 The plain loop is eager fp32 in the default memory layout. Each round runs one step of every variant, so that a machine
-machine that slows down slows them all; medians and the ratio of medians are shown. Peak memory is that of a process of its own.
+that slows down slows them all; medians and the ratio of medians are shown. Peak memory is that of a process of its own.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("bf16", "bf16", torch.contiguous_format),
     Variant("plain", "fp32", torch.contiguous_format),
     Variant("fp32 channels_last", "fp32", torch.channels_last),
+    Variant("bf16", "bf16", torch.contiguous_format),
     Variant("bf16 channels_last", "bf16", torch.channels_last),
 )
 

@@ -54,7 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("stopped", err=True)
         return 130
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        typer.echo(f"error: {error.filename or 'the disk'}: {error.strerror}", err=True)
+        return 2
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which must not be imported for its name
+            hint = "try a smaller --batch-size or --image-size, or --precision bf16"
+            typer.echo(f"error: the device has not enough memory; {hint}", err=True)
+            return 2
         explain = getattr(error, "format_message", None)  # of the parser's errors alone
         if explain is None:
             raise

@@ -58,7 +58,6 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(inspection.as_dict(), indent=1))
     else:
-        typer.echo(folder.describe())
         for line in inspection.lines():
             typer.echo(line)
     return 1 if inspection.problems() else 0

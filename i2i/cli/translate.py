@@ -35,6 +35,9 @@ def translate(
         Path | None, typer.Option(help="Write a contact sheet, input | output | target, to this PNG.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that a model of your own names as its network.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp32, bf16, fp16 or auto.")
@@ -56,7 +59,9 @@ def translate(
         what = "exists already; add --overwrite" if sheet.exists() else "must end in .png"
         raise UserError(f"--sheet {sheet}: {what}")
     run = model or newest_run()
-    translator = load(run, direction=direction, device=device, precision=precision, dropout=dropout, seed=seed)
+    translator = load(
+        run, direction=direction, device=device, precision=precision, dropout=dropout, seed=seed, trust=trust
+    )
     typer.echo(f"model: {translator.describe()}{'' if model else ' (the newest run)'}")
     jobs = plan(
         translator,

@@ -11,6 +11,7 @@ from i2i.config import Config, natural
 from i2i.data.derive import DerivationConfig
 from i2i.data.layouts import Layout
 
+Channels = Annotated[int, Field(ge=1, le=4)]
 Resize = Literal["bicubic", "nearest"]
 PAPER_JITTER = 286 / 256  # Isola et al. 2017, section 6.2: enlarge to 286, crop 256
 
@@ -52,6 +53,7 @@ class DataConfig(Config):
         resize_b: how B is resized.
         channels_a: channels of A.
         channels_b: channels of B.
+        bits: 8, or 16 where the files hold 16-bit values, which are then kept; None: as the files.
         derive: how A is made from the photos B.
         flip: mirror half of the training images.
         augment: more transforms of training images.
@@ -72,8 +74,9 @@ class DataConfig(Config):
     aspect: Literal["squash", "keep"] | None = None
     resize_a: Resize | None = None
     resize_b: Resize | None = None
-    channels_a: PositiveInt | None = None
-    channels_b: PositiveInt | None = None
+    channels_a: Channels | None = None
+    channels_b: Channels | None = None
+    bits: Annotated[int, Field(ge=8, le=16, multiple_of=8)] | None = None
     derive: DerivationConfig | None = None
     flip: bool = True
     augment: tuple[Augmentation, ...] = ()

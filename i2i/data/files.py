@@ -46,7 +46,15 @@ JPEG_QUALITY = 95
 _MEND = "save it with 1 to 4 channels of 8 or 16 bits"
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF", "AVIF")
-WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}
+WRITABLE = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _OPTIONS: dict[str, dict[str, int | str]] = {
     "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
@@ -77,6 +85,10 @@ class BrokenImage(UserError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[BrokenImage], tuple[Path, str]]:
+        """Let it travel from a loader process to the one that reports it."""
+        return BrokenImage, (self.path, self.reason)
 
 
 @dataclass(frozen=True)
@@ -164,16 +176,32 @@ def read(path: Path) -> Pixels:
         image.load()  # refuses what is cut off, for OpenCV as well
         if info.depth == 16 and info.channels > 1:
             pixels: Pixels = _read_deep_colour(path, info.channels)
-        elif info.depth == 16:
-            pixels = np.array(image, dtype=np.uint16)
-            if _tags(image).get(ExifTags.Base.PhotometricInterpretation) == 0:  # white is 0; Pillow turns 8 bits alone
-                pixels = ~pixels
         else:
-            mode = _MODES[info.channels]
-            pixels = np.array(image if image.mode == mode else image.convert(mode))
+            pixels = _expand(image, info)
         upright = _UPRIGHT.get(_orientation(image))  # TIFF comes upright from both libraries, and then without this tag
         pixels = pixels.reshape(*pixels.shape[:2], info.channels)
         return np.ascontiguousarray(upright(pixels)) if upright else pixels
+
+
+def from_pil(image: Image.Image) -> Pixels:
+    """Return a Pillow image as `read` would have read its file: ``[H, W, C]``, uint8 or uint16.
+
+    Raises:
+        BrokenImage: its pixels are neither 8 nor 16 bits.
+    """
+    info = _info(Path("image"), image)
+    pixels = _expand(image, info)
+    return pixels.reshape(*pixels.shape[:2], info.channels)
+
+
+def _expand(image: Image.Image, info: ImageInfo) -> Pixels:
+    """Return the pixels of an image of 8 bits, or of 16 bits and one channel, as they are stored but expanded."""
+    if info.depth == 16:
+        deep = np.array(image, dtype=np.uint16)
+        # white is 0; Pillow turns 8 bits alone
+        return ~deep if _tags(image).get(ExifTags.Base.PhotometricInterpretation) == 0 else deep
+    mode = _MODES[info.channels]
+    return np.array(image if image.mode == mode else image.convert(mode))
 
 
 @contextmanager
@@ -262,7 +290,7 @@ def write(path: Path, image: Pixels) -> None:
     Raises:
         UserError: the format cannot hold the image, or the file cannot be written.
     """
-    kind = WRITABLE.get(path.suffix.lower().replace("tiff", "tif"))
+    kind = WRITABLE.get(path.suffix.lower())
     channels, deep = image.shape[2], image.dtype == np.uint16
     if kind is None:
         raise UserError(f"{path}: images are written as {', '.join(WRITABLE)}, not as '{path.suffix}'")

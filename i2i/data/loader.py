@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from i2i.data.files import BrokenImage
 from i2i.data.pairs import PairedImages, Place
 from i2i.seeding import numpy_generator
 
@@ -48,17 +49,51 @@ class Stream(Sampler[list[Place]]):
 
 
 def _start_worker(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to answer
+    # A signal to the whole group is the main process's to answer, which ends the others when it has saved.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 
 def training_loader(
     dataset: PairedImages, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool
-) -> DataLoader[dict[str, Tensor]]:
-    """Return the batches of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands them out."""
-    stream = Stream(len(dataset), batch_size, seed, start, stop)
-    return DataLoader(dataset, batch_sampler=stream, num_workers=workers, pin_memory=pin, worker_init_fn=_start_worker)
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the batches of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands them out.
+
+    Raises:
+        BrokenImage: a file that could be read before the run began cannot be read any more.
+    """
+    loader = DataLoader(
+        _Guarded(dataset),
+        batch_sampler=Stream(len(dataset), batch_size, seed, start, stop),
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=_start_worker,
+        collate_fn=_collate,
+    )
+    for batch in loader:
+        if isinstance(batch, BrokenImage):
+            raise batch
+        yield batch
+
+
+class _Guarded(Dataset[dict[str, Tensor] | BrokenImage]):
+    """Hands out errors as values: raised in a loader process they would arrive as a traceback in one string."""
+
+    def __init__(self, dataset: PairedImages) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, place: Place) -> dict[str, Tensor] | BrokenImage:
+        try:
+            return self.dataset[place]
+        except BrokenImage as error:
+            return error
+
+
+def _collate(items: list[dict[str, Tensor] | BrokenImage]) -> dict[str, Tensor] | BrokenImage:
+    broken = next((item for item in items if isinstance(item, BrokenImage)), None)
+    return broken or default_collate(items)
 
 
 def batches_in_order(dataset: PairedImages, batch_size: int, limit: int) -> Iterator[dict[str, Tensor]]:

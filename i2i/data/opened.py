@@ -42,6 +42,14 @@ class Data:
         return (b, a) if self.config.direction == "BtoA" else (a, b)
 
     @property
+    def held_out(self) -> PairedImages:
+        """The pairs that are judged during training: those of val, or where it is empty those of train, unchanged."""
+        if val := self.splits.get("val"):
+            return val
+        train = self.splits["train"]
+        return PairedImages(train.examples, self.config, train.seed, train=False)
+
+    @property
     def digest(self) -> str:
         """A fingerprint of the training images' names, by which a resume notices that they changed."""
         names = "\n".join(example.name for example in self.splits["train"].examples)
@@ -106,11 +114,10 @@ def open_data(
     if not usable.splits.get("train"):
         raise UserError(f"{folder.root}: no image is left to train on (see: i2i data inspect {source.given})")
     config = _completed(config, usable, inspection)
-    deep = inspection.deepest == 16
-    if deep:
-        say("data: 16-bit images: kept as floats")
+    if config.bits == 16:
+        say("data: 16-bit images, whose depth is kept")
     splits = {
-        split: PairedImages(examples, config, seed, train=split == "train", deep=deep)
+        split: PairedImages(examples, config, seed, train=split == "train")
         for split, examples in usable.splits.items()
         if examples
     }
@@ -148,6 +155,7 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection) -
             "aspect": config.aspect or ("keep" if derived else "squash"),
             "channels_a": channels_a,
             "channels_b": channels_b,
+            "bits": config.bits or inspection.deepest,
             "resize_a": config.resize_a or _resize_of(folder.folder_a),
             "resize_b": config.resize_b or _resize_of(folder.folder_b),
         }

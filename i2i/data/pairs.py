@@ -35,25 +35,22 @@ class PairedImages(Dataset[dict[str, Tensor]]):
         config: options, with none of those that are found out from the files left None.
         seed: the run's seed.
         train: random crop, flip and augmentation; otherwise the whole (squashed) or middle (kept aspect) of the image.
-        deep: hand out float32, for files of 16 bits.
 
     Raises:
         UserError: an augmentation does not exist or does not take its options.
     """
 
-    def __init__(
-        self, examples: Sequence[Example], config: DataConfig, seed: int, *, train: bool, deep: bool = False
-    ) -> None:
+    def __init__(self, examples: Sequence[Example], config: DataConfig, seed: int, *, train: bool) -> None:
         self.examples = examples
         self.config = config
         self.seed = seed
         self.train = train
-        self.deep = deep
+        self.deep = config.bits == 16
         self.size = config.resolved_load_size if train else config.image_size
         self.augment = Augmenter(config) if train else None
         self._loaded: dict[int, tuple[Pixels, Pixels]] = {}
         channels = (0 if config.derive else config.channels_a or 3) + (config.channels_b or 3)
-        self._room = CACHE_BYTES // (self.size * self.size * channels * (4 if deep else 1))
+        self._room = CACHE_BYTES // (self.size * self.size * channels * (4 if self.deep else 1))
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -150,7 +147,8 @@ class Augmenter:
         import albumentations as A
 
         # A label map must not be blended at its borders by rotations and the like.
-        kinds = {"target": "mask" if config.resize_a == "nearest" else "image"}
+        maps = {"a": config.resize_a, "b": config.resize_b}
+        kinds = {side: "mask" if how == "nearest" else "image" for side, how in maps.items()}
         geometry: list[Any] = [A.RandomCrop(config.image_size, config.image_size)]
         if config.flip:
             geometry.append(A.HorizontalFlip(p=0.5))
@@ -178,8 +176,8 @@ class Augmenter:
         if a is b:
             photo = _draw(self._both, (*key, "both"), image=b)["image"]
             return photo, photo
-        drawn = _draw(self._both, (*key, "both"), image=b, target=a)
-        return drawn["target"], drawn["image"]
+        drawn = _draw(self._both, (*key, "both"), image=b, a=a, b=b)  # it wants an `image`, whatever else it is given
+        return drawn["a"], drawn["b"]
 
     def each(self, a: Pixels, b: Pixels, key: tuple[Key, ...]) -> tuple[Pixels, Pixels]:
         """Change each image by the transforms that are for it alone."""

@@ -138,7 +138,12 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         temporary.chmod(0o755)  # temporary folders are their maker's alone
         if replace and folder.is_dir():
             shutil.rmtree(folder)
-        temporary.rename(folder)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            shutil.rmtree(temporary)  # another process has made it meanwhile
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,17 @@ def save_checkpoint(run: Path, step: int, state: TrainState, config: RunConfig, 
     temporary = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    try:
+        _write(temporary, step, state, config, data_digest)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(final, ignore_errors=True)  # a checkpoint of the same step, from before a resume
+    os.replace(temporary, final)
+    return final
+
+
+def _write(temporary: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> None:
     method, dump = state.method, config.model_dump(mode="json")
     for name, network in method.networks.items():
         header = {
@@ -67,9 +79,6 @@ def save_checkpoint(run: Path, step: int, state: TrainState, config: RunConfig, 
         json.dump(rest, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    shutil.rmtree(final, ignore_errors=True)  # a checkpoint of the same step, from before a resume
-    os.replace(temporary, final)
-    return final
 
 
 def load_checkpoint(checkpoint: Path, state: TrainState, data_digest: str) -> int:
@@ -110,6 +119,19 @@ def read_train_json(checkpoint: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is missing or damaged; resume from another checkpoint of the run") from error
     return rest
+
+
+def set_aside_later(checkpoint: Path) -> Path | None:
+    """Move a run's checkpoints after `checkpoint` out of the way of those to come, and return where they are now."""
+    run = checkpoint.parents[1]
+    later = [other for other in checkpoints(run) if step_of(other) > step_of(checkpoint)]
+    if not later:
+        return None
+    aside = run / "checkpoints" / f"set-aside-{time.strftime('%Y%m%d-%H%M%S')}"
+    aside.mkdir()
+    for other in later:
+        other.rename(aside / other.name)
+    return aside
 
 
 def remove_old_checkpoints(run: Path, keep: int, keep_every: int | None, best: int | None) -> None:

@@ -23,7 +23,7 @@ class TrainConfig(Config):
         steps: optimizer steps.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: arithmetic of the forwards; ``auto`` is bf16 where the device has it.
-        channels_last: memory layout of images and weights that convolutions prefer.
+        channels_last: memory layout of images and weights; None: the one that is faster on the device.
         deterministic: use the device's repeatable kernels where there are any, which are slower; a CPU repeats itself.
         ema: decay of the generator's averaged weights; None: no average, as in the papers.
         log_every: steps between lines of scalars; None: about a hundred in a run, at most 50 steps apart.
@@ -39,7 +39,7 @@ class TrainConfig(Config):
     steps: PositiveInt | None = None
     device: str = "auto"
     precision: PrecisionName = "auto"
-    channels_last: bool = True
+    channels_last: bool | None = None
     deterministic: bool = False
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: PositiveInt | None = None
@@ -102,18 +102,18 @@ def compose(
         UserError: a preset, a data set or an option is wrong.
     """
     base = read_yaml(find_yaml(preset, "configs", "preset"))
-    named = _source_in(base)
-    source = find_source(data or named, recipe_alone=recipe_alone)
+    named = [_source_in(layer) for layer in (base, *flags)]
+    source = find_source(data or next(filter(None, reversed(named)), ""), recipe_alone=recipe_alone)
     own = Layer("the run", {"preset": preset, "data": {"source": source.given}})
     return resolve(RunConfig, [base, *source.layers, *flags, own]), source
 
 
-def _source_in(base: Layer) -> str:
-    """Return the data set that a preset names, if it names one."""
-    section = base.options.get("data", {})
+def _source_in(layer: Layer) -> str:
+    """Return the data set that a layer names, if it names one."""
+    section = layer.options.get("data", {})
     if not isinstance(section, dict):
-        raise UserError(f"{base.origin}: option 'data' must hold options such as `source: NAME`, not '{section}'")
+        raise UserError(f"{layer.origin}: option 'data' must hold options such as `source: NAME`, not '{section}'")
     source = section.get("source", "")
     if not isinstance(source, str):
-        raise UserError(f"{base.origin}: option 'data.source' must be a name or a path, not '{source}'")
+        raise UserError(f"{layer.origin}: option 'data.source' must be a name or a path, not '{source}'")
     return source

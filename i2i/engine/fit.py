@@ -13,27 +13,28 @@ from typing import Any
 import torch
 import yaml
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
-from i2i.data import Data, PairedImages, batches_in_order, to_model_range, training_loader
+from i2i.data import Data, to_model_range, training_loader
 from i2i.data import files as image_files
-from i2i.data.sheet import contact_sheet, to_pixels
+from i2i.data.files import BrokenImage
 from i2i.engine.checkpoint import (
     TrainState,
     count_parameters,
     load_checkpoint,
     remove_old_checkpoints,
     save_checkpoint,
+    set_aside_later,
 )
 from i2i.engine.config import RunConfig
-from i2i.engine.health import diversity, verdict
-from i2i.engine.interrupt import Interruption, interruptible
+from i2i.engine.health import verdict
+from i2i.engine.interrupt import interruptible
 from i2i.engine.recorder import Recorder
+from i2i.engine.validation import Validator
 from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
 from i2i.errors import UserError, did_you_mean
-from i2i.inference.runs import step_of
+from i2i.inference.runs import checkpoints, step_of
 from i2i.methods import METHODS, Method
-from i2i.nn import inference_mode
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
 
@@ -52,9 +53,8 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
     """Build a run's method; its initial weights follow from the seed alone."""
     with torch_seeded(config.seed, "init"):
         method: Method = METHODS[config.method.name](config.method, *data.channels, config.optim, precision)
-    if config.train.channels_last:
-        for network in method.networks.values():
-            network.to(memory_format=torch.channels_last)
+    for network in method.networks.values():
+        network.to(memory_format=precision.memory_format(config.train.channels_last))
     return method
 
 
@@ -82,23 +82,23 @@ def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: 
         best={},
     )
     first = load_checkpoint(checkpoint, state, data.digest) if checkpoint else 0
-    if first >= total:
-        raise UserError(
-            f"{run}: has taken {first} of {total} steps already; give --steps or --epochs to train it longer"
-        )
+    if checkpoint and (moved := set_aside_later(checkpoint)):
+        console.print(f"checkpoints after step {first} were moved to {moved}", highlight=False, soft_wrap=True)
     with _kernels(config.train.deterministic), Loop(config, data, run, console, precision, state, first, total) as loop:
         return loop.train()
 
 
 @contextmanager
 def _kernels(deterministic: bool) -> Iterator[None]:
-    """Let cuDNN choose kernels that repeat themselves, or the fastest ones for these sizes."""
+    """Let cuDNN choose kernels that repeat themselves, or the fastest for these sizes; fp32 means fp32 (no TF32)."""
     before = torch.are_deterministic_algorithms_enabled()
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=not deterministic, deterministic=deterministic):
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=not deterministic, deterministic=deterministic, allow_tf32=False
+        ):
             yield
     finally:
         torch.use_deterministic_algorithms(before)
@@ -130,20 +130,23 @@ class Loop:
         self.config, self.data, self.run, self.state = config, data, run, state
         self.precision, self.method = precision, state.method
         self.first, self.total = first, total
-        self.recorder = Recorder(state.method)
-        self.ticker = Ticker(console, total, first, "step")
-        self.writers: list[Writer] = [TensorBoard(run, first), MetricsFile(run, first)]
         self.log_every = config.train.log_interval(total)
         self.validate_every = config.train.validation_interval(total)
-        self.saved_at = time.monotonic()
+        self.recorder = Recorder(state.method)
+        self.validator = Validator(
+            state.method, state.emas, data.held_out, self._to_device, config.seed, precision.device
+        )
+        self.ticker = Ticker(console, total, first, "step")
+        self.writers: list[Writer] = [TensorBoard(run, first), MetricsFile(run, first)]
+        self.watch = Stopwatch()
         self.checkpoint: Path | None = None
         self.latest: dict[str, float] = {}
         self._close = ExitStack()
 
     def __enter__(self) -> Loop:
-        self._close.enter_context(self.ticker)
         for writer in self.writers:
             self._close.callback(writer.close)
+        self._close.enter_context(self.ticker)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -152,35 +155,36 @@ class Loop:
     def train(self) -> Outcome:
         """Take the steps from the first to the last."""
         self._introduce()
-        seed, waited, since = self.config.seed, 0.0, time.monotonic()
-        step = self.first
-        with interruptible() as interruption, torch_seeded(seed, "run", device=self.precision.device):
-            for step, batch, wait in self._batches():
-                torch.manual_seed(derive(seed, "step", step))  # dropout: a resumed run draws the same
-                progress = step / self.total
+        with interruptible() as interruption, torch_seeded(self.config.seed, "run", device=self.precision.device):
+            self.validator.judge(rows=1, limit=1)  # a rehearsal: what cannot be judged is found before the first step
+            self.watch.restart()
+            for step, batch in self._batches():
+                torch.manual_seed(derive(self.config.seed, "step", step))  # dropout: a resumed run draws the same
+                lr_factor = self.state.schedule.factor(step / self.total)
                 for stepper in self.method.steppers.values():
-                    stepper.set_lr_factor(self.state.schedule.factor(progress))
+                    stepper.set_lr_factor(lr_factor)
                 with self.precision.autocast():
                     scalars = self.method.train_step(batch, step)
                 for ema in self.state.emas.values():
                     ema.update(step)
                 self.recorder.add(step, scalars, batch["index"])
-                taken, waited = step + 1, waited + wait
-                last = taken == self.total or bool(interruption)
-                if taken % self.log_every == 0 or last:
-                    now = time.monotonic()
-                    self._report(taken, now - since, waited)
-                    waited, since = 0.0, now
-                pause = time.monotonic()
-                if taken % self.validate_every == 0 or taken == self.total:
+
+                taken = step + 1
+                is_last = taken == self.total
+                validate = is_last or taken % self.validate_every == 0
+                if validate or taken % self.log_every == 0:
+                    self._report(taken)
+                if validate:
                     self._validate(taken)
-                if last or self._checkpoint_due(taken):
+                stop = bool(interruption)  # asked once, so that what stops the run is also saved
+                if is_last or stop or self._checkpoint_due(taken):
+                    self._report(taken)
                     self._save(taken)
-                since += time.monotonic() - pause  # images per second are those of training alone
                 self.ticker.update(taken)
-                if interruption:
+                if stop:
                     break
-            return self._conclude(step + 1, interruption)
+        assert self.checkpoint is not None
+        return Outcome(taken, self.checkpoint, self.state.best, interruption.exit_code)
 
     def _introduce(self) -> None:
         sizes = ", ".join(f"{n} {count_parameters(net) / 1e6:.1f} M" for n, net in self.method.networks.items())
@@ -191,89 +195,76 @@ class Loop:
         for writer in self.writers:
             writer.text(self.first, "config", yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False))
 
-    def _batches(self) -> Iterator[tuple[int, dict[str, Tensor], float]]:
-        """Yield (step, batch on the device, seconds waited for it)."""
+    def _batches(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Yield each step and its batch on the device."""
         config = self.config.data
         workers = choose_workers(self.precision.device) if config.workers is None else config.workers
         pin = self.precision.device.type == "cuda"
         train = self.data.splits["train"]
         loader = training_loader(train, config.batch_size, self.config.seed, self.first, self.total, workers, pin)
-        asked = time.monotonic()
-        for step, batch in enumerate(loader, start=self.first):
-            on_device = self._to_device(batch)
-            yield step, on_device, time.monotonic() - asked
-            asked = time.monotonic()
+        step = self.first
+        try:
+            with self.watch.waiting():
+                batch = next(loader)
+            while True:
+                yield step, self._to_device(batch)
+                step += 1
+                with self.watch.waiting():
+                    batch = next(loader)
+        except StopIteration:
+            return
+        except BrokenImage as error:
+            if step > self.first:
+                self._save(step)
+            hint = f"put it back, then: {typed('i2i')} train --resume {self.run}"
+            raise UserError(f"{error} (it could be read before the run began); {hint}") from error
 
     def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        layout = torch.channels_last if self.config.train.channels_last else torch.contiguous_format
+        """Return the batch with its images on the device, fp32 in [-1, 1], and its indices where they were."""
+        layout, device = self.precision.memory_format(self.config.train.channels_last), self.precision.device
+        # Only copies from pinned memory, which CUDA alone has, may overlap with what follows.
         images = {
-            name: to_model_range(batch[name].to(self.precision.device, non_blocking=True)).contiguous(
-                memory_format=layout
-            )
-            for name in ("a", "b")
+            name: to_model_range(tensor.to(device, non_blocking=tensor.is_pinned())).contiguous(memory_format=layout)
+            for name, tensor in batch.items()
+            if name != "index"
         }
         return {**images, "index": batch["index"]}
 
-    def _report(self, taken: int, seconds: float, waited: float) -> None:
+    def _report(self, taken: int) -> None:
+        """Write the mean scalars since the last report, if there was a step since."""
+        if not len(self.recorder):
+            return
         self._refuse_divergence()
-        means = self.recorder.drain()
-        steps = min(self.log_every, taken - self.first)
+        steps, means = len(self.recorder), self.recorder.drain()
+        seconds, waited = self.watch.lap()
         values = {
             **means,
             **{f"lr/{name}": stepper.lr for name, stepper in self.method.steppers.items()},
             "epoch": taken * self.config.data.batch_size / len(self.data.splits["train"]),
-            "speed/images_per_second": steps * self.config.data.batch_size / max(seconds, 1e-9),
-            "speed/data_wait": waited / max(seconds, 1e-9),
+            "speed/images_per_second": steps * self.config.data.batch_size / seconds,
+            "speed/data_wait": waited / seconds,
         }
         if self.precision.device.type == "cuda":
             values["speed/memory_gb"] = torch.cuda.max_memory_allocated(self.precision.device) / 1e9
-        self.latest |= values
+        self.latest = values
         for writer in self.writers:
             writer.scalars(taken, values)
         self.ticker.update(taken, as_note(values))
 
-    @contextmanager
-    def _generators(self) -> Iterator[dict[str, nn.Module]]:
-        """Give the generators as they will be used: averaged where there is an average, in inference mode."""
-        emas, networks = self.state.emas, self.method.networks
-        chosen = {name: emas[name].shadow if name in emas else networks[name] for name in self.method.generators}
-        with ExitStack() as modes, torch_seeded(self.config.seed, "validation", device=self.precision.device):
-            for network in chosen.values():
-                modes.enter_context(inference_mode(network, self.method.policy))
-            yield chosen
-
-    def _validation_set(self) -> PairedImages:
-        splits = self.data.splits
-        return splits.get("val") or splits["train"]
-
     def _validate(self, taken: int) -> None:
-        """Judge the held-out images, draw a sheet of the first few, and keep the best state."""
-        rows: dict[str, list[Tensor]] = {}
-        columns: dict[str, list[Tensor]] = {}
-        wanted, config = self.config.train.sheet_rows, self.config.data
-        with self._generators() as generators:
-            for batch in batches_in_order(self._validation_set(), config.batch_size, config.val_images):
-                on_device = self._to_device(batch)
-                for name, values in self.method.validate(on_device, generators).items():
-                    rows.setdefault(name, []).append(values.cpu())
-                if sum(map(len, next(iter(columns.values()), []))) < wanted:
-                    for caption, images in self.method.pictures(on_device, generators).items():
-                        columns.setdefault(caption, []).append(images.cpu())
-        pictures = {caption: torch.cat(parts)[:wanted] for caption, parts in columns.items()}
-        scalars = {name: float(torch.cat(parts).mean()) for name, parts in rows.items()}
-        scalars["health/diversity"] = diversity(pictures["output"], pictures["target"])
+        """Judge the held-out images, write what was found, and keep the state if it is the best so far."""
+        with self.watch.paused():
+            judgement = self.validator.judge(self.config.train.sheet_rows)
+        scalars, watched = judgement.scalars, self.method.lower_is_better[0]
         health = verdict({**self.latest, **scalars}, taken)
-        sheet = contact_sheet({caption: to_pixels(images) for caption, images in pictures.items()})
-        (self.run / "samples").mkdir(exist_ok=True)
-        image_files.write(self.run / "samples" / f"step_{taken:08d}.png", sheet)
+        image_files.write(self.run / "samples" / f"step_{taken:08d}.png", judgement.sheet)
         for writer in self.writers:
             writer.scalars(taken, scalars)
-            writer.picture(taken, "validation", sheet)
-            writer.text(taken, "health", health)
-        watched = self.method.lower_is_better[0]
-        self.ticker.say(
-            f"step {taken}: {'  '.join(f'{name} {value:.4g}' for name, value in scalars.items())}  {health}"
-        )
+            writer.picture(taken, "validation", judgement.sheet)
+            if health:
+                writer.text(taken, "health", health)
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items() if name.startswith("val/"))
+        self.ticker.say(f"step {taken}: {numbers}" + (f"  health: {health}" if health else ""))
         self.state.schedule.observe(scalars)
         if not self.state.best or scalars[watched] < self.state.best["value"]:
             self.state.best.update(step=taken, name=watched, value=scalars[watched])
@@ -283,16 +274,17 @@ class Loop:
         train = self.config.train
         by_steps = train.checkpoint_every is not None and taken % train.checkpoint_every == 0
         by_rule = train.keep_every is not None and taken % train.keep_every == 0
-        return by_steps or by_rule or time.monotonic() - self.saved_at > train.checkpoint_minutes * 60
+        return by_steps or by_rule or self.watch.since_save() > train.checkpoint_minutes * 60
 
     def _save(self, taken: int) -> None:
         if self.checkpoint is not None and step_of(self.checkpoint) == taken:
             return
         self._refuse_divergence()  # nothing that is not finite may take a good checkpoint's place
-        self.checkpoint = save_checkpoint(self.run, taken, self.state, self.config, self.data.digest)
-        train = self.config.train
-        remove_old_checkpoints(self.run, train.keep, train.keep_every, self.state.best.get("step"))
-        self.saved_at = time.monotonic()
+        with self.watch.paused():
+            self.checkpoint = save_checkpoint(self.run, taken, self.state, self.config, self.data.digest)
+            train = self.config.train
+            remove_old_checkpoints(self.run, train.keep, train.keep_every, self.state.best.get("step"))
+        self.watch.saved()
 
     def _refuse_divergence(self) -> None:
         wrong = self.recorder.divergence()
@@ -300,18 +292,57 @@ class Loop:
             return
         names = ", ".join(self.data.splits["train"].name(index) for index in wrong.indices)
         what = ", ".join(wrong.scalars) or "a gradient"
+        saved = checkpoints(self.run)
+        good = saved[-1] if saved else "none was saved yet"
         raise UserError(
             f"{self.run}: {what} was not finite at step {wrong.step} (images: {names}); that update was left out and "
-            f"the run stopped; last good checkpoint: {self.checkpoint or 'none was saved yet'}. "
-            "Try a smaller --lr, --precision fp32, or --set optim.clip_norm=1"
+            f"the run stopped; last good checkpoint: {good}. To go on from there, with a smaller step: "
+            f"{typed('i2i')} train --resume {self.run} --lr {self.config.optim.lr / 2:g} "
+            "(or --precision fp32, or --set optim.clip_norm=1)"
         )
 
-    def _conclude(self, taken: int, interruption: Interruption) -> Outcome:
-        assert self.checkpoint is not None
-        return Outcome(taken, self.checkpoint, self.state.best, interruption.exit_code)
+
+class Stopwatch:
+    """Seconds of training and of waiting for data, without those of validation and saving."""
+
+    def __init__(self) -> None:
+        self.restart()
+        self.saved()
+
+    def restart(self) -> None:
+        """Begin a lap."""
+        self._began, self._waited = time.monotonic(), 0.0
+
+    def lap(self) -> tuple[float, float]:
+        """Return (seconds, seconds waited) since the last lap, and begin another."""
+        seconds, waited = max(time.monotonic() - self._began, 1e-9), self._waited
+        self.restart()
+        return seconds, waited
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the block as waiting for data."""
+        began = time.monotonic()
+        yield
+        self._waited += time.monotonic() - began
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the block out."""
+        began = time.monotonic()
+        yield
+        self._began += time.monotonic() - began
+
+    def saved(self) -> None:
+        """Note that a checkpoint was saved."""
+        self._saved = time.monotonic()
+
+    def since_save(self) -> float:
+        """Return the seconds since the last checkpoint."""
+        return time.monotonic() - self._saved
 
 
 def choose_workers(device: torch.device) -> int:
     """Return how many loader processes a device wants: a GPU must not wait, a CPU needs its cores for the networks."""
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, max(1, cores - 1)) if device.type == "cuda" else min(2, cores // 4)

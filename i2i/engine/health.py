@@ -27,8 +27,8 @@ def diversity(outputs: Tensor, targets: Tensor) -> float:
     return float(spread(outputs) / spread(targets).clamp(min=torch.finfo(torch.float32).tiny))
 
 
-def verdict(scalars: Mapping[str, float], step: int) -> str:
-    """Return the health line from an interval's mean scalars.
+def verdict(scalars: Mapping[str, float], step: int) -> str | None:
+    """Return the health line from an interval's mean scalars; None where they do not tell.
 
     Args:
         step: steps taken; the first few say nothing yet.
@@ -42,6 +42,8 @@ def verdict(scalars: Mapping[str, float], step: int) -> str:
             "collapse: different inputs give nearly the same output; "
             "try a larger method.lambda_l1, a smaller optim.lr, or look whether the inputs differ at all"
         )
+    if not {"d/accuracy_real", "d/accuracy_fake"} <= scalars.keys():
+        return None
     accuracy = (scalars["d/accuracy_real"] + scalars["d/accuracy_fake"]) / 2
     if accuracy > STRONG:
         return (

@@ -21,44 +21,63 @@ class Divergence:
     scalars: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One step: its scalars in one tensor on the device, and which examples it saw."""
+
+    step: int
+    names: tuple[str, ...]
+    values: Tensor
+    indices: Tensor
+
+
 class Recorder:
-    """Collects each step's scalars on the device until `drain` is called."""
+    """Collects each step's scalars on the device until `drain` is called; steps may report different ones."""
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self._names: list[str] = []
-        self._rows: list[Tensor] = []
-        self._indices: list[Tensor] = []
-        self._first = 0
+        self._rows: list[_Row] = []
+        self._skipped_before = {name: float(stepper.skipped) for name, stepper in method.steppers.items()}
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, step: int, scalars: Mapping[str, Tensor], indices: Tensor) -> None:
         """Take in the scalars of `step` (counted from 0) and which examples it saw."""
-        if not self._rows:
-            self._first = step
         values = dict(scalars)
         for name, stepper in self.method.steppers.items():
             values[f"grad_norm/{name}"] = stepper.grad_norm
             values[f"skipped/{name}"] = stepper.skipped
-        self._names = list(values)
-        self._rows.append(torch.stack([value.detach().float() for value in values.values()]))
-        self._indices.append(indices)
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        self._rows.append(_Row(step, tuple(values), stacked, indices))
 
     def drain(self) -> dict[str, float]:
-        """Return the means since the last call, and forget the rows."""
-        if not self._rows:
-            return {}
-        means = dict(zip(self._names, torch.stack(self._rows).mean(dim=0).tolist(), strict=True))
-        self._rows, self._indices = [], []
-        return {name: value for name, value in means.items() if not name.startswith("skipped/")}
+        """Return the means since the last call, and forget the rows.
+
+        A gradient's norm that overflowed, as in fp16 it may now and then, is left out of its mean.
+        """
+        columns: dict[str, list[float]] = {}
+        for row, values in zip(self._rows, self._fetch(), strict=True):
+            for name, value in zip(row.names, values, strict=True):
+                if not name.startswith("skipped/") and (math.isfinite(value) or not name.startswith("grad_norm/")):
+                    columns.setdefault(name, []).append(value)
+        self._rows = []
+        return {name: sum(values) / len(values) for name, values in columns.items()}
 
     def divergence(self) -> Divergence | None:
         """Return the first step since the last `drain` that went wrong, if one did."""
-        if not self._rows:
-            return None
-        skips = [column for column, name in enumerate(self._names) if name.startswith("skipped/")]
-        losses = [column for column, name in enumerate(self._names) if name.startswith("loss/")]
-        for row, values in enumerate(torch.stack(self._rows).tolist()):
-            bad = tuple(self._names[column] for column in losses if not math.isfinite(values[column]))
-            if bad or any(values[column] > 0 for column in skips):
-                return Divergence(self._first + row, tuple(self._indices[row].tolist()), bad)
+        for row, values in zip(self._rows, self._fetch(), strict=True):
+            named = dict(zip(row.names, values, strict=True))
+            bad = tuple(name for name, v in named.items() if name.startswith("loss/") and not math.isfinite(v))
+            skipped = any(named[f"skipped/{name}"] > before for name, before in self._skipped_before.items())
+            if bad or skipped:
+                return Divergence(row.step, tuple(row.indices.tolist()), bad)
         return None
+
+    def _fetch(self) -> list[list[float]]:
+        """Return every row's values with one transfer from the device."""
+        if not self._rows:
+            return []
+        flat = torch.cat([row.values for row in self._rows]).tolist()
+        values = iter(flat)
+        return [[next(values) for _ in row.names] for row in self._rows]

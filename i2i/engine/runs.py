@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -20,15 +21,18 @@ from i2i import __version__
 from i2i.config import Config, Layer, resolve
 from i2i.data import Data, Source, find_source, open_data
 from i2i.engine.checkpoint import read_train_json
-from i2i.engine.config import RunConfig
+from i2i.engine.config import RunConfig, TrainConfig
 from i2i.engine.fit import Outcome, fit
-from i2i.engine.writers import progress
+from i2i.engine.writers import progress, typed
 from i2i.errors import UserError
-from i2i.inference.runs import RUNS, find_checkpoint, is_run
+from i2i.inference.runs import RUNS, find_checkpoint, is_run, step_of
 from i2i.optim import choose_device
 
-# What may differ between a run and its resumption: how long and where it trains, never what it computes.
-MAY_CHANGE = ("train.", "data.workers")
+# What may differ between a run and its resumption: how long, where and how cautiously it trains. A moved folder of data
+# is recognised by the names of its images.
+MAY_CHANGE = {"data.source", "data.workers", "optim.lr", "optim.lr_d", "optim.clip_norm"} | {
+    f"train.{name}" for name in TrainConfig.model_fields if name != "ema"
+}
 
 
 def start(config: RunConfig, source: Source, console: Console, folder: Path | None = None) -> Outcome:
@@ -38,15 +42,11 @@ def start(config: RunConfig, source: Source, console: Console, folder: Path | No
         UserError: the folder is in use, the data cannot be trained on, or training diverged.
     """
     choose_device(config.train.device)  # a wrong device is found before the data is read
-    run = folder or RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.preset).stem}-{source.name}"
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        hint = f"; to go on with it: i2i train --resume {run}" if is_run(run) else ""
-        raise UserError(f"--run-dir {run}: is not empty{hint}")
+    if folder is not None:
+        _refuse_used(folder)
     data = _open(config, source, console)
     config = config.completed(data.config)
-    run.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    (run / "config.yaml").write_text(text, encoding="utf-8")
+    run = _make_folder(folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.preset).stem}-{source.name}")
     return _fit(config, data, run, console, None)
 
 
@@ -58,31 +58,68 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
     """
     checkpoint = find_checkpoint(path)
     run = checkpoint.parents[1]
+    if not is_run(run):
+        raise UserError(f"{path}: is not in a run's checkpoints/ folder; --resume needs the whole run")
     saved = read_train_json(checkpoint)["config"]
     before = resolve(RunConfig, [Layer(str(checkpoint), saved)])
     config = resolve(RunConfig, [Layer(str(checkpoint), saved), *flags])
-    changed = [key for key in _differences(before, config) if not key.startswith(MAY_CHANGE)]
-    if changed:
+    changed = _differences(before, config)
+    if refused := [key for key in changed if key not in MAY_CHANGE]:
         raise UserError(
-            f"--resume {path}: {', '.join(changed)} cannot change in the middle of a run; leave the flag out, or start "
+            f"--resume {path}: {', '.join(refused)} cannot change in the middle of a run; leave the flag out, or start "
             "a new run"
         )
     choose_device(config.train.device)
-    data = _open(config, find_source(config.data.source), console)
+    if changed:
+        _say(console, f"resume: from here on with another {', '.join(changed)}")
+    source = find_source(config.data.source)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"source": source.given})})
+    data = _open(config, source, console)
+    taken, total = step_of(checkpoint), config.train.total_steps(len(data.splits["train"]), config.data.batch_size)
+    if taken >= total:
+        raise UserError(
+            f"{run}: has taken {taken} of {total} steps already; give --steps or --epochs to train it longer"
+        )
     return _fit(config, data, run, console, checkpoint)
 
 
-def _open(config: RunConfig, source: Source, console: Console) -> Data:
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        hint = f"; to go on with it: {typed('i2i')} train --resume {folder}" if is_run(folder) else ""
+        raise UserError(f"--run-dir {folder}: is not empty{hint}")
 
+
+def _make_folder(folder: Path | None, name: str) -> Path:
+    """Make the run's folder; two runs that start in the same second get one each."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _refuse_used(folder)
+        return folder
+    RUNS.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        run = RUNS / (name if number == 1 else f"{name}-{number}")
+        try:
+            run.mkdir()
+        except FileExistsError:
+            continue
+        return run
+    raise AssertionError("counting ended")
+
+
+def _open(config: RunConfig, source: Source, console: Console) -> Data:
     with progress(console, "drawing") as drawing:
         source.folder(drawing)
     with progress(console, "checking") as checking:
-        return open_data(config.data, source, config.seed, say, checking)
+        return open_data(config.data, source, config.seed, lambda line: _say(console, line), checking)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: Path | None) -> Outcome:
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    (run / "config.yaml").write_text(text, encoding="utf-8")
     with _status(run):
         outcome = fit(config, data, run, console, checkpoint)
     _note(run, status="stopped" if outcome.exit_code else "done", last=outcome.steps, best=outcome.best)
@@ -92,15 +129,14 @@ def _fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint:
 @contextmanager
 def _status(run: Path) -> Iterator[None]:
     """Keep run.json saying how the run fares, whatever ends it."""
-    _note(
-        run,
-        status="running",
-        i2i=__version__,
-        torch=torch.__version__,
-        python=platform.python_version(),
-        command=sys.argv,
-        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    )
+    session = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "i2i": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    _note(run, status="running", error=None, sessions=[*_notes(run).get("sessions", []), session])
     try:
         yield
     except BaseException as error:
@@ -110,10 +146,16 @@ def _status(run: Path) -> Iterator[None]:
 
 def _note(run: Path, **facts: Any) -> None:
     path = run / "run.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = _notes(run)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps({**known, **facts}, indent=1), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _notes(run: Path) -> dict[str, Any]:
+    path = run / "run.json"
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return known
 
 
 def _differences(one: Config, other: Config) -> list[str]:

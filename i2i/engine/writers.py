@@ -73,7 +73,9 @@ class MetricsFile:
         if first_step and self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if _step_of(line) is not None and (_step_of(line) or 0) <= first_step]
-            self.path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            os.replace(temporary, self.path)
         self.file = self.path.open("a", encoding="utf-8")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -12,10 +12,14 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from i2i.data import files
+from i2i.data.config import Resize
 from i2i.data.geometry import resize, short_side_size
-from i2i.data.layouts import Example, read_folder
+from i2i.data.layouts import Example
+from i2i.data.opened import find_folder
 from i2i.data.pairs import PairedImages, read_pair
 from i2i.data.sheet import contact_sheet
 from i2i.data.sources import find_source
@@ -28,6 +32,7 @@ Picture = npt.NDArray[np.uint8]
 Prepare = Literal["inputs", "photos", "pairs"]
 READERS = 2
 SHEET_ROWS = 24
+SHEET_CELL = 256
 
 
 @dataclass(frozen=True)
@@ -113,10 +118,8 @@ def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Jo
 
     def read(index: int) -> Input:
         item = pairs[index, 0]
-        a, b = (
-            (item[side] if not item[side].is_floating_point() else item[side].mul(255).round().byte()) for side in "ab"
-        )
-        return Input(a.permute(1, 2, 0).numpy(), (a.shape[1], a.shape[2]), b.permute(1, 2, 0).numpy())
+        a, b = (_to_pixels(item[side]) for side in "ab")
+        return Input(a, (a.shape[0], a.shape[1]), b)
 
     jobs = [
         Job(example.name, output / f"{example.name}.png", lambda index=index: read(index))  # type: ignore[misc]
@@ -124,6 +127,12 @@ def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Jo
     ]
     refuse_clashes(jobs, overwrite)
     return jobs
+
+
+def _to_pixels(image: Tensor) -> files.Pixels:
+    """Return a dataset's image ``[C, H, W]``, uint8 or floats in [0, 1], as pixels ``[H, W, C]`` of its depth."""
+    pixels = image.permute(1, 2, 0).numpy()
+    return pixels if pixels.dtype == np.uint8 else np.round(pixels * 65535).astype(np.uint16)
 
 
 def refuse_clashes(jobs: Sequence[Job], overwrite: bool) -> None:
@@ -171,6 +180,9 @@ def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Cal
             f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
         )
 
+    wants_photos = data.derive is not None and data.direction == "BtoA"
+    is_map = (data.resize_b if data.direction == "BtoA" else data.resize_a) == "nearest" and data.derive is None
+
     def read(path: Path) -> Input:
         target: files.Pixels | None = None
         if prepare == "pairs":
@@ -182,21 +194,21 @@ def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Cal
         if prepare == "photos":
             pixels = files.to_channels(pixels, data.channels_b or 3)
         if size is not None:
-            pixels = _resized(pixels, *short_side_size(*original, size))
+            pixels = _resized(pixels, *short_side_size(*original, size), "nearest" if is_map else "bicubic")
         if prepare == "photos":
             assert data.derive is not None
-            target = pixels
-            pixels = data.derive(files.to_uint8(pixels), numpy_generator(translator.seed, "derive", path.name))
+            derived = data.derive(files.to_uint8(pixels), numpy_generator(translator.seed, "derive", path.name))
+            pixels, target = (pixels, derived) if wants_photos else (derived, pixels)
         return Input(pixels, original, target)
 
     return read
 
 
-def _resized(pixels: files.Pixels, height: int, width: int) -> files.Pixels:
+def _resized(pixels: files.Pixels, height: int, width: int, how: Resize) -> files.Pixels:
     if pixels.dtype == np.uint16:
-        floats = resize(pixels.astype(np.float32) / 65535, height, width)
+        floats = resize(pixels.astype(np.float32) / 65535, height, width, how)
         return np.round(floats * 65535).astype(np.uint16)
-    return resize(pixels, height, width)
+    return resize(pixels, height, width, how)
 
 
 def translate_jobs(
@@ -220,7 +232,7 @@ def translate_jobs(
     wanted = (
         set(np.linspace(0, len(jobs) - 1, min(SHEET_ROWS, len(jobs))).round().astype(int).tolist()) if sheet else set()
     )
-    rows: dict[int, tuple[Input, Picture]] = {}
+    rows: dict[int, dict[str, Picture]] = {}
     failures: list[str] = []
     written = 0
     with ThreadPoolExecutor(READERS, "write") as writers:
@@ -240,11 +252,15 @@ def translate_jobs(
                     progress(written + len(failures), len(jobs))
 
         for batch in _batches(jobs, batch_size, failures):
-            outputs = translator.translate_pixels([entry.pixels for _, entry in batch])
+            outputs = _translated(translator, [entry.pixels for _, entry in batch])
             for (index, entry), output in zip(batch, outputs, strict=True):
-                if index in wanted:
-                    rows[index] = (entry, output)
                 job = jobs[index]
+                if output is None:
+                    height, width = entry.pixels.shape[:2]
+                    failures.append(f"{job.name}: {width}x{height} needs more memory than there is; try --size 1024")
+                    continue
+                if index in wanted:
+                    rows[index] = _row(entry, output)
                 writing.append((job, writers.submit(_write, job.output, output, entry.size)))
             settle(4 * batch_size)
         settle(0)
@@ -253,11 +269,24 @@ def translate_jobs(
     return Result(written, tuple(failures), _sheet([rows[index] for index in sorted(rows)]) if rows else None)
 
 
-def _write(path: Path, output: Picture, size: tuple[int, int]) -> None:
+def _translated(translator: Translator, images: Sequence[files.Pixels]) -> list[files.Pixels | None]:
+    """Translate a batch; where memory runs out, its images one by one, with None for those that do not fit alone."""
+    try:
+        return list(translator.translate_pixels(images, deep=translator.data.bits == 16))
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+            raise
+        if len(images) == 1:
+            return [None]
+    return [_translated(translator, [image])[0] for image in images]
+
+
+def _write(path: Path, output: files.Pixels, size: tuple[int, int]) -> None:
     if output.shape[:2] != size:
         enlarged = cv2.resize(output, size[::-1], interpolation=cv2.INTER_CUBIC)
-        output = np.asarray(enlarged, dtype=np.uint8).reshape(*size, output.shape[2])
-    files.write(path, output)
+        output = np.asarray(enlarged, dtype=output.dtype).reshape(*size, output.shape[2])
+    keeps_depth = path.suffix.lower() in (".png", ".tif", ".tiff")
+    files.write(path, output if keeps_depth else files.to_uint8(output))
 
 
 def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Iterator[list[tuple[int, Input]]]:
@@ -289,14 +318,24 @@ def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Itera
     yield from waiting.values()
 
 
-def _sheet(rows: Sequence[tuple[Input, Picture]]) -> Picture:
-    columns: dict[str, list[Picture]] = {
-        "input": [files.to_uint8(entry.pixels) for entry, _ in rows],
-        "output": [output for _, output in rows],
-    }
-    if all(entry.target is not None for entry, _ in rows):
-        columns["target"] = [files.to_uint8(entry.target) for entry, _ in rows if entry.target is not None]
-    return contact_sheet(columns, blocks=max(1, len(rows) // 8))
+def _row(entry: Input, output: files.Pixels) -> dict[str, Picture]:
+    """Return one row of the sheet, small enough that many of them fit into memory."""
+    images = {"input": entry.pixels, "output": output} | ({} if entry.target is None else {"target": entry.target})
+    return {caption: _thumbnail(files.to_uint8(image)) for caption, image in images.items()}
+
+
+def _thumbnail(image: Picture) -> Picture:
+    longest = max(image.shape[:2])
+    if longest <= SHEET_CELL:
+        return image
+    height, width = (max(1, round(side * SHEET_CELL / longest)) for side in image.shape[:2])
+    return resize(image, height, width)
+
+
+def _sheet(rows: Sequence[dict[str, Picture]]) -> Picture:
+    return contact_sheet(
+        {caption: [row[caption] for row in rows] for caption in rows[0]}, blocks=max(1, len(rows) // 8)
+    )
 
 
 def plan(
@@ -339,8 +378,8 @@ def plan(
 def _open_split(translator: Translator, name: str, split: str, say: Callable[[str], None]) -> PairedImages:
     source = find_source(name)
     say(f"data: {source.describe()}")
-    folder = read_folder(source.folder(), layout=translator.data.layout, val_share=translator.data.val_share)
+    folder = find_folder(translator.data, source, translator.data_seed)
     examples = folder.splits.get(split)  # type: ignore[call-overload]
     if not examples:
         raise UserError(f"{name}:{split}: there is no such split{did_you_mean(split, folder.splits)}")
-    return PairedImages(examples, translator.data, translator.seed, train=False)
+    return PairedImages(examples, translator.data, translator.data_seed, train=False)

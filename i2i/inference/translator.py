@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from i2i.data import DataConfig, files, to_model_range
 from i2i.errors import UserError
 from i2i.inference.runs import find_checkpoint, load_weights, read_header
-from i2i.nn import GeneratorConfig, InferencePolicy, build_generator, inference_mode
+from i2i.nn import GeneratorConfig, Imported, InferencePolicy, apply_policy, build_generator
 from i2i.optim import Precision, PrecisionName, choose_device
 from i2i.seeding import torch_seeded
 
@@ -32,6 +33,7 @@ def load(
     precision: PrecisionName = "fp32",
     dropout: Literal["off", "sample"] | None = None,
     seed: int = 0,
+    trust: bool = False,
 ) -> Translator:
     """Load a trained model from a run (its last checkpoint) or from one checkpoint.
 
@@ -42,9 +44,11 @@ def load(
         precision: ``fp32`` gives the same result everywhere; ``bf16`` and ``fp16`` are faster on devices made for them.
         dropout: ``off`` or ``sample``, instead of what the run's validation used.
         seed: of sampled dropout.
+        trust: import the code that the model names as its network (``module:attribute``), if it is your own.
 
     Raises:
-        UserError: there is no such model, it is damaged, or it does not go in that direction.
+        UserError: there is no such model, it is damaged, it names code and is not trusted, or it does not go in that
+            direction.
     """
     checkpoint = find_checkpoint(Path(path))
     weights = checkpoint / "G_ema.safetensors"
@@ -59,6 +63,11 @@ def load(
         )
     spec = header["network"]
     config: GeneratorConfig = TypeAdapter(GeneratorConfig).validate_python(spec["config"])
+    if isinstance(config, Imported) and not trust:
+        raise UserError(
+            f"{path}: its network is code of its maker's, '{config.name}', which loading would run; if it is yours, "
+            "add --trust (from Python: trust=True)"
+        )
     with torch_seeded(0):
         network = build_generator(config, spec["in_channels"], spec["out_channels"])
     load_weights(network, weights)
@@ -69,6 +78,7 @@ def load(
         in_channels=spec["in_channels"],
         policy=policy,
         data=data,
+        data_seed=header["config"]["seed"],
         precision=Precision(precision, choose_device(device)),
         seed=seed,
         label=f"{checkpoint} ({header['method']}, {header['step']} steps{averaged})",
@@ -89,6 +99,7 @@ class Translator:
         in_channels: the channels C it takes.
         policy: what batch norm and dropout do.
         data: how the images it was trained on were prepared.
+        data_seed: the seed by which they were split.
         precision: device and arithmetic.
         seed: of sampled dropout.
         label: what the model is, in words.
@@ -101,14 +112,17 @@ class Translator:
         in_channels: int,
         policy: InferencePolicy,
         data: DataConfig,
+        data_seed: int = 0,
         precision: Precision,
         seed: int = 0,
         label: str = "",
     ) -> None:
-        self.network = network.to(precision.device).to(memory_format=torch.channels_last).eval()
+        self.network = network.to(precision.device).to(memory_format=precision.memory_format())
+        apply_policy(self.network, policy)
+        self._turns = threading.Lock()  # where a forward depends on state of the whole process, one goes at a time
         self.in_channels = in_channels
         self.policy = policy
-        self.data = data
+        self.data, self.data_seed = data, data_seed
         self.precision = precision
         self.seed = seed
         self.label = label
@@ -118,23 +132,27 @@ class Translator:
 
         Each image's result depends on that image alone, whatever else is in the batch.
         """
-        with inference_mode(self.network, self.policy), self.precision.autocast(), _exact_convolutions():
-            batch = images.to(self.precision.device).contiguous(memory_format=torch.channels_last)
-            if self.policy.dropout == "off":
+        device = self.precision.device
+        batch = images.to(device).contiguous(memory_format=self.precision.memory_format())
+        with torch.no_grad(), self.precision.autocast():
+            if self.policy.dropout == "off" and device.type != "cuda":
                 return cast(Tensor, self.network(batch)).float().to(images.device)
-            # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
-            outputs = []
-            for image in torch.split(batch, 1):
-                with torch_seeded(self.seed, "dropout", device=self.precision.device):
-                    outputs.append(self.network(image).float())
-            return torch.cat(outputs).to(images.device)
+            with self._turns, _exact_convolutions():
+                if self.policy.dropout == "off":
+                    return cast(Tensor, self.network(batch)).float().to(images.device)
+                # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
+                outputs = []
+                for image in torch.split(batch, 1):
+                    with torch_seeded(self.seed, "dropout", device=device):
+                        outputs.append(self.network(image).float())
+                return torch.cat(outputs).to(images.device)
 
     def translate(self, images: Images) -> Images:
         """Translate images and return the same kind: sizes are kept.
 
         Args:
-            images: a PIL image, a uint8 array ``[H, W]`` or ``[H, W, C]``, a tensor ``[C, H, W]`` or ``[N, C, H, W]``
-                in [-1, 1], or a sequence of these.
+            images: a PIL image, a uint8 or uint16 array ``[H, W]`` or ``[H, W, C]``, a tensor ``[C, H, W]`` or
+                ``[N, C, H, W]`` in [-1, 1], or a sequence of these.
 
         Raises:
             TypeError: the images are of another kind.
@@ -143,13 +161,14 @@ class Translator:
         if isinstance(images, Tensor):
             return cast(Images, self._translate_tensor(images))
         if isinstance(images, Image.Image):
-            mode = "RGB" if self.in_channels == 3 else "L"
-            output = self.translate_pixels([np.atleast_3d(np.array(images.convert(mode)))])[0]
+            output = files.to_uint8(self.translate_pixels([files.from_pil(images)])[0])
             return cast(Images, Image.fromarray(output[..., 0] if output.shape[2] == 1 else output))
         if isinstance(images, np.ndarray):
-            if images.dtype != np.uint8 or images.ndim not in (2, 3):
-                raise TypeError(f"arrays must be uint8 [H, W] or [H, W, C], not {images.dtype} {images.shape}")
-            return cast(Images, self.translate_pixels([np.atleast_3d(images)])[0])
+            if images.dtype not in (np.uint8, np.uint16) or images.ndim not in (2, 3):
+                raise TypeError(
+                    f"arrays must be uint8 or uint16 [H, W] or [H, W, C], not {images.dtype} {images.shape}"
+                )
+            return cast(Images, self.translate_pixels([np.atleast_3d(images)], deep=images.dtype == np.uint16)[0])
         if isinstance(images, Sequence) and not isinstance(images, str | bytes):
             return cast(Images, type(images)([self.translate(image) for image in images]))  # type: ignore[call-arg]
         raise TypeError(f"images must be PIL, uint8 arrays or tensors, not {type(images).__name__}")
@@ -161,8 +180,20 @@ class Translator:
         output = self.forward(batch.float())
         return output if images.dim() == 4 else output[0]
 
-    def translate_pixels(self, images: Sequence[files.Pixels]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
-        """Translate images of one size, ``[H, W, C]`` uint8 or uint16, as one batch; uint8 ``[H, W, C']`` come back."""
+    def translate_pixels(self, images: Sequence[files.Pixels], *, deep: bool = False) -> list[files.Pixels]:
+        """Translate images of one size, ``[H, W, C]`` uint8 or uint16, as one batch.
+
+        Args:
+            images: what to translate.
+            deep: return uint16 instead of uint8 ``[H, W, C']``.
+        """
+        unit = self._unit_outputs(images)
+        if deep:
+            return list(unit.cpu().double().mul(65535).round().numpy().astype(np.uint16))
+        return list(unit.mul(255).round().byte().cpu().numpy())
+
+    def _unit_outputs(self, images: Sequence[files.Pixels]) -> Tensor:
+        """Return the outputs ``[N, H, W, C']`` in [0, 1]."""
         rows = []
         for image in images:
             pixels = files.to_channels(image, self.in_channels).transpose(2, 0, 1)
@@ -173,8 +204,7 @@ class Translator:
         if len({row.dtype for row in rows}) > 1:
             rows = [row.float() / 255 if row.dtype == torch.uint8 else row for row in rows]
         output = self.forward(to_model_range(torch.stack(rows).to(self.precision.device)))
-        pixels = output.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        return list(pixels)
+        return output.clamp(-1, 1).add(1).div(2).permute(0, 2, 3, 1)
 
     def describe(self) -> str:
         """Say what the model is and how it runs, in one line."""

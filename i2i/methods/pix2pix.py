@@ -24,6 +24,7 @@ from i2i.nn import (
     fitted_to_size,
     frozen,
     inference_mode,
+    refuse_small_images,
 )
 from i2i.optim import OptimConfig, Precision, Stepper
 
@@ -50,11 +51,18 @@ class Pix2PixConfig(Config):
     inference: InferencePolicy | None = None
 
     def completed(self, image_size: int, batch_size: int) -> Pix2PixConfig:
-        """Return these options with everything left None chosen for training at that size and batch."""
+        """Return these options with everything left None chosen for training at that size and batch.
+
+        Raises:
+            UserError: the images are too small for a network.
+        """
+        generator = fitted_to_size(self.generator, image_size)
+        for network in (generator, self.discriminator):
+            refuse_small_images(network, image_size, batch_size)
         statistics: Literal["image", "running"] = "image" if batch_size == 1 else "running"
         return self.model_copy(
             update={
-                "generator": fitted_to_size(self.generator, image_size),
+                "generator": generator,
                 "inference": self.inference or InferencePolicy(statistics=statistics),
             }
         )

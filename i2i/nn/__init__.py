@@ -9,12 +9,13 @@ from i2i.nn.catalogue import (
     build_discriminator,
     build_generator,
     fitted_to_size,
+    refuse_small_images,
 )
 from i2i.nn.frozen import frozen
 from i2i.nn.init import Init, initialise
 from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
 from i2i.nn.patchgan import PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
-from i2i.nn.policy import InferencePolicy, inference_mode
+from i2i.nn.policy import InferencePolicy, apply_policy, inference_mode
 from i2i.nn.resnet import ResNet, ResNetConfig
 from i2i.nn.unet import UNet, UNetConfig
 from i2i.nn.upsample import ResizeConv, Upsample, upsampler
@@ -41,6 +42,7 @@ __all__ = [
     "UNet",
     "UNetConfig",
     "Upsample",
+    "apply_policy",
     "build_discriminator",
     "build_generator",
     "fitted_to_size",
@@ -48,6 +50,7 @@ __all__ = [
     "inference_mode",
     "initialise",
     "make_norm",
+    "refuse_small_images",
     "upsampler",
     "uses_bias",
 ]

@@ -110,3 +110,24 @@ def fitted_to_size(config: GeneratorConfig, image_size: int) -> GeneratorConfig:
     if isinstance(config, UNetConfig) and config.depth is None:
         return config.model_copy(update={"depth": max(2, min(8, image_size.bit_length() - 1))})
     return config
+
+
+def refuse_small_images(config: GeneratorConfig | DiscriminatorConfig, image_size: int, batch_size: int) -> None:
+    """Refuse training on square images that a network cannot be trained on.
+
+    Raises:
+        UserError: the images are smaller than the U-Net's depth or the PatchGAN's layers ask for.
+    """
+    if isinstance(config, UNetConfig) and config.depth is not None:
+        # batch norm needs two values a channel, and the innermost of those it sees are 2 x 2 where one pixel is left
+        deepest = (image_size - 1).bit_length() if batch_size == 1 and config.norm == "batch" else config.depth
+        if config.depth > deepest:
+            raise UserError(
+                f"method.generator.depth {config.depth} halves images of {image_size} pixels away; choose a depth of "
+                f"at most {deepest}, or a larger --image-size"
+            )
+    if isinstance(config, PatchGANConfig) and image_size < (least := 3 * 2**config.layers):
+        raise UserError(
+            f"method.discriminator.layers {config.layers} needs images of at least {least} pixels, not {image_size}; "
+            "choose fewer layers, or a larger --image-size"
+        )

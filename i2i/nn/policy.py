@@ -38,15 +38,8 @@ def inference_mode(network: nn.Module, policy: InferencePolicy) -> Iterator[None
     """
     before = [(module, module.training) for module in network.modules()]
     norms = [(module, module.per_image) for module, _ in before if isinstance(module, BatchNorm)]
-    if policy.statistics == "image":
-        _refuse_foreign_norms(network)
     try:
-        network.eval()
-        for norm, _ in norms:
-            norm.per_image = policy.statistics == "image"
-        for module, _ in before:
-            if isinstance(module, nn.modules.dropout._DropoutNd):
-                module.training = policy.dropout == "sample"
+        apply_policy(network, policy)
         with torch.no_grad():
             yield
     finally:
@@ -54,6 +47,22 @@ def inference_mode(network: nn.Module, policy: InferencePolicy) -> Iterator[None
             module.training = training
         for norm, per_image in norms:
             norm.per_image = per_image
+
+
+def apply_policy(network: nn.Module, policy: InferencePolicy) -> None:
+    """Put `network` in eval mode under `policy` for good.
+
+    Raises:
+        UserError: the statistics of each image are asked of a batch norm that is not `i2i.nn.BatchNorm`.
+    """
+    if policy.statistics == "image":
+        _refuse_foreign_norms(network)
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            module.per_image = policy.statistics == "image"
+        elif isinstance(module, nn.modules.dropout._DropoutNd):
+            module.training = policy.dropout == "sample"
 
 
 def _refuse_foreign_norms(network: nn.Module) -> None:

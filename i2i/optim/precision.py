@@ -28,6 +28,8 @@ def choose_device(name: str = "auto") -> torch.device:
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in available:
         raise UserError(f"there is no device '{name}' on this machine; choose one of: auto, {', '.join(available)}")
+    if wanted.startswith("cuda"):
+        torch.cuda.set_device(wanted)  # what asks for "the" GPU means this one
     return torch.device(wanted)
 
 
@@ -40,14 +42,23 @@ class Precision:
     def __init__(self, name: PrecisionName = "fp32", device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.name = self._best() if name == "auto" else name
+        if self.name == "fp16" and self.device.type == "mps":
+            raise UserError("--precision fp16: is not offered on mps; choose fp32 or bf16")
         self.dtype = DTYPES[self.name]
 
     def _best(self) -> PrecisionName:
         if self.device.type == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        if self.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            return "bf16"
-        return "fp32"
+        return "bf16" if self.device.type == "cpu" and _cpu_computes_bf16() else "fp32"
+
+    def memory_format(self, channels_last: bool | None = None) -> torch.memory_format:
+        """Return the memory layout that convolutions prefer; `channels_last` says so or otherwise.
+
+        That is channels_last, save in fp32 on a CPU, where a training step took 1.2 times as long (tools/bench.py).
+        """
+        if channels_last is None:
+            channels_last = self.device.type != "cpu" or self.dtype != torch.float32
+        return torch.channels_last if channels_last else torch.contiguous_format
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which forwards run."""
@@ -56,3 +67,9 @@ class Precision:
     def scaler(self) -> torch.amp.GradScaler | None:
         """Return a loss scaler, which fp16 needs because its small gradients would vanish; None otherwise."""
         return torch.amp.GradScaler(self.device.type) if self.dtype == torch.float16 else None
+
+
+def _cpu_computes_bf16() -> bool:
+    """Say whether the CPU has instructions for bf16, without which it is emulated and slow."""
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(check() for name in asked if (check := getattr(torch.cpu, name, None)))

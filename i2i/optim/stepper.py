@@ -40,6 +40,9 @@ class OptimConfig(Config):
     schedule: ScheduleConfig = Linear()
 
 
+MOST_OVERFLOWS = 50  # in a row: fp16's scaler finds its scale within a few
+
+
 class Stepper:
     """Minimises losses over the parameters of one or more networks.
 
@@ -72,15 +75,17 @@ class Stepper:
         self.scaler = self.precision.scaler()
         self.skipped = torch.zeros((), device=self.precision.device)
         self.grad_norm = torch.zeros((), device=self.precision.device)
+        self._overflows = torch.zeros((), device=self.precision.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters, config = list(self.parameters.values()), self.config
         lr, decay = self.base_lr, config.weight_decay
+        fused = self.precision.device.type in ("cuda", "cpu")  # MPS's kernels do not read the flag of `_step_if`
         match config.name:
             case "adam":
-                return torch.optim.Adam(parameters, lr, betas=config.betas, weight_decay=decay, fused=True)
+                return torch.optim.Adam(parameters, lr, betas=config.betas, weight_decay=decay, fused=fused)
             case "sgd":
-                return torch.optim.SGD(parameters, lr, momentum=config.momentum, weight_decay=decay, fused=True)
+                return torch.optim.SGD(parameters, lr, momentum=config.momentum, weight_decay=decay, fused=fused)
             case "rmsprop":
                 return torch.optim.RMSprop(parameters, lr, momentum=config.momentum, weight_decay=decay)
 
@@ -106,20 +111,22 @@ class Stepper:
                 torch.autograd.backward(self.scaler.scale(loss * torch.where(finite, 1.0, torch.nan)))
                 self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        self.grad_norm = nn.utils.get_total_norm(gradients, foreach=True)
+        self.grad_norm = nn.utils.get_total_norm(gradients)
         if self.config.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(
-                self.parameters.values(), self.config.clip_norm, self.grad_norm, foreach=True
-            )
+            nn.utils.clip_grads_with_norm_(self.parameters.values(), self.config.clip_norm, self.grad_norm)
         if self.config.name == "sgd" and self.config.momentum:
             self._begin_momentum()
+        norm_is_finite = torch.isfinite(self.grad_norm)
         if self.scaler is None:
-            finite = finite & torch.isfinite(self.grad_norm)
+            finite = finite & norm_is_finite
             self._step_if(finite)
-        else:  # fp16 gradients overflow now and then: the scaler skips those steps and adapts; the loss is judged
+        else:  # fp16 gradients overflow now and then: the scaler skips those steps and adapts
+            self._overflows = torch.where(norm_is_finite, 0.0, self._overflows + 1)
+            finite = finite & (self._overflows < MOST_OVERFLOWS)
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self.skipped += (~finite).to(self.skipped)
+        torch.clear_autocast_cache()  # it holds copies of the weights as they were before this step
 
     def _begin_momentum(self) -> None:
         """Start SGD's momentum at zero: a first step that is masked would leave the fused kernels' undefined."""

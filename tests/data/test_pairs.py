@@ -113,9 +113,9 @@ def test_grey_masks_keep_their_values(tmp_path: Path) -> None:
 def test_sixteen_bits_survive(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (32, 64)).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "d.png"), deep)
-    options = {"aspect": "squash", "channels_a": 1, "channels_b": 1, "image_size": 32, "flip": False}
+    options = {"aspect": "squash", "channels_a": 1, "channels_b": 1, "image_size": 32, "bits": 16}
     config = DataConfig.model_validate(options)
-    item = PairedImages([Example("d", tmp_path / "d.png", tmp_path / "d.png")], config, 0, train=False, deep=True)[0, 0]
+    item = PairedImages([Example("d", tmp_path / "d.png", tmp_path / "d.png")], config, 0, train=False)[0, 0]
     np.testing.assert_allclose(to_model_range(item["a"])[0], deep[:, :32] / 65535 * 2 - 1, atol=1e-6)
 
 

@@ -6,8 +6,12 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +37,8 @@ def test_a_run_leaves_everything_behind(tiny: Callable[..., Outcome], tmp_path: 
     assert config["method"]["inference"] == {"statistics": "image", "dropout": "off"}
     facts = json.loads((run / "run.json").read_text())
     assert (facts["status"], facts["last"], facts["best"]["name"]) == ("done", 4, "val/l1")
+    assert facts["error"] is None
+    assert len(facts["sessions"]) == 1
 
     rows = [json.loads(line) for line in (run / "metrics.jsonl").open()]
     assert {"loss/d", "loss/g", "loss/g_gan", "loss/g_l1", "d/accuracy_real", "lr/g", "grad_norm/d"} <= rows[0].keys()
@@ -108,13 +114,102 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_harms_nothing(
 ) -> None:
     spoil(monkeypatch, step=4)
     settings = ["train.steps=40", "train.checkpoint_every=3", "train.log_every=10", "train.validate_every=40"]
-    with pytest.raises(UserError, match=r"loss/.* not finite at step 4 \(images: p\d\).*step_00000003.*smaller --lr"):
+    with pytest.raises(
+        UserError, match=r"loss/.* not finite at step 4 \(images: p\d\).*step_00000003.*--resume .* --lr 0.0001"
+    ):
         tiny("run", *settings)
     kept = checkpoints(tmp_path / "run")
     assert [path.name for path in kept] == ["step_00000003"]  # not the one after six steps
     for name in ("G", "D", "G_ema", "train"):
         assert all(torch.isfinite(tensor).all() for tensor in read_tensors(kept[0] / f"{name}.safetensors").values())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_ctrl_c_during_validation_is_saved(
+    tiny: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    original = Pix2Pix.validate
+    pressed: list[bool] = []
+
+    def press_once(self: Pix2Pix, *arguments: Any) -> dict[str, torch.Tensor]:
+        if not pressed and (tmp_path / "run" / "metrics.jsonl").read_text().count("loss/d") == 2:
+            pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Pix2Pix, "validate", press_once)
+    outcome = tiny("run", "train.steps=6")
+    assert (outcome.steps, outcome.exit_code, outcome.checkpoint.name) == (2, 130, "step_00000002")
+
+
+def test_a_signal_to_the_whole_group_saves_too(
+    tiny: Callable[..., Outcome], tmp_path: Path, photos: Callable[..., Path]
+) -> None:
+    """As job schedulers send it: the loader's processes must not die before the run has saved."""
+    tiny("unused", "train.steps=1")  # writes the preset
+    command = [sys.executable, "-m", "i2i", "train", str(tmp_path / "tiny.yaml"), "--data", str(photos(8, size=72))]
+    command += ["--workers", "2", "--steps", "100000", "--run-dir", str(tmp_path / "run"), "--set", "train.log_every=1"]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    for _ in range(600):
+        if metrics.exists() and metrics.read_text().count("loss/d") > 2:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "to go on: " in printed
+    assert checkpoints(tmp_path / "run")
+
+
+def test_a_file_that_vanishes_is_named_and_the_state_saved(
+    tiny: Callable[..., Outcome], tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2i.data.pairs.CACHE_BYTES", 0)
+    original = Pix2Pix.train_step
+
+    def deleting(self: Pix2Pix, batch: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+        if number == 3:
+            for path in (tmp_path / "photos").glob("*.png"):
+                path.unlink()
+        return original(self, batch, number)
+
+    monkeypatch.setattr(Pix2Pix, "train_step", deleting)
+    for workers in (0, 1):
+        photos(8, size=72)
+        with pytest.raises(UserError, match=r"p\d\.png: there is no such file.*train --resume"):
+            tiny(f"run{workers}", "train.steps=40", "train.validate_every=40", f"data.workers={workers}")
+        assert checkpoints(tmp_path / f"run{workers}")
+
+
+def test_a_network_that_cannot_be_judged_is_found_before_the_first_step(
+    tiny: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    (tmp_path / "my_nets.py").write_text(
+        "from torch import nn\n"
+        "def plain(i, o):\n    return nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.Tanh())\n"
+    )
+    with pytest.raises(UserError, match=r"knows no statistics of single images"):
+        tiny("run", "method.generator=my_nets:plain")
+    assert not (tmp_path / "run" / "metrics.jsonl").read_text()
+    running = "method.inference={statistics: running}"
+    assert tiny("fine", "method.generator=my_nets:plain", running, "method.discriminator.norm=none").steps == 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("method.generator.depth=8", "depth 8 halves images of 64 pixels away; choose a depth of at most 6"),
+        ("method.discriminator.layers=5", "needs images of at least 96 pixels, not 64"),
+    ],
+)
+def test_images_too_small_for_a_network(tiny: Callable[..., Outcome], setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        tiny("run", setting)
+
+
+def test_the_deepest_network_that_is_allowed_trains(tiny: Callable[..., Outcome]) -> None:
+    assert tiny("run", "method.generator.depth=7", "data.image_size=66", "train.steps=1").steps == 1
 
 
 def test_sigterm_saves_as_well(tiny: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +228,7 @@ def test_sigterm_saves_as_well(tiny: Callable[..., Outcome], monkeypatch: pytest
 
 def test_a_folder_in_use_is_not_touched(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
     tiny("run")
-    with pytest.raises(UserError, match=r"is not empty; to go on with it: i2i train --resume"):
+    with pytest.raises(UserError, match=r"is not empty; to go on with it: .*i2i train --resume"):
         tiny("run")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

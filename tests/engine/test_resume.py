@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from rich.console import Console
 
 from i2i.config import Layer, parse_setting
@@ -86,10 +89,11 @@ def test_what_makes_it_another_run_is_refused(
 ) -> None:
     tiny("run", "train.steps=2")
     run = tmp_path / "run"
-    with pytest.raises(UserError, match=r"optim\.lr cannot change"):
-        go_on(run, [parse_setting("optim.lr=0.1")], quiet)
+    with pytest.raises(UserError, match=r"method\.lambda_l1, train\.ema cannot change"):
+        go_on(run, [parse_setting("method.lambda_l1=1"), parse_setting("train.ema=null")], quiet)
     with pytest.raises(UserError, match=r"taken 2 of 2 steps already; give --steps"):
         go_on(run, [], quiet)
+    assert json.loads((run / "run.json").read_text())["status"] == "done"  # what was refused changed nothing
     assert go_on(run, [steps_flag(3), parse_setting("data.workers=1")], quiet).steps == 3
     (photos(8, size=72) / "p8.png").write_bytes((photos(8, size=72) / "p0.png").read_bytes())
     with pytest.raises(UserError, match="training images have changed"):
@@ -104,12 +108,48 @@ def test_a_damaged_checkpoint_is_named(tiny: Callable[..., Outcome], quiet: Cons
         go_on(outcome.checkpoint, [steps_flag(4)], quiet)
 
 
-def test_an_earlier_checkpoint_starts_there_and_drops_later_metrics(
+def test_what_may_change_is_said_and_recorded(
+    tiny: Callable[..., Outcome], tmp_path: Path, photos: Callable[..., Path]
+) -> None:
+    tiny("run", "train.steps=2")
+    run, moved = tmp_path / "run", tmp_path / "elsewhere" / "photos"
+    moved.parent.mkdir()
+    photos(8, size=72).rename(moved)
+    console = Console(file=io.StringIO(), width=300)
+    flags = [steps_flag(3), parse_setting("optim.lr=1e-5"), parse_setting(f"data.source={moved}")]
+    assert go_on(run, flags, console).steps == 3
+    assert "from here on with another data.source, optim.lr, train.steps" in console.file.getvalue()  # type: ignore[attr-defined]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert (config["optim"]["lr"], config["data"]["source"]) == (1e-5, str(moved))
+    facts = json.loads((run / "run.json").read_text())
+    assert (facts["status"], len(facts["sessions"])) == ("done", 2)
+
+
+def test_validation_may_come_before_the_first_report(
+    tiny: Callable[..., Outcome], tmp_path: Path, quiet: Console
+) -> None:
+    tiny("run", "train.steps=3", "train.log_every=1000", "train.validate_every=2")
+    assert go_on(tmp_path / "run", [steps_flag(5)], quiet).steps == 5
+
+
+def test_a_checkpoint_away_from_its_run_cannot_be_resumed(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = tiny("run", "train.steps=2")
+    copy = tmp_path / "models" / outcome.checkpoint.name
+    shutil.copytree(outcome.checkpoint, copy)
+    with pytest.raises(UserError, match="--resume needs the whole run"):
+        go_on(copy, [steps_flag(4)], Console(quiet=True))
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_an_earlier_checkpoint_starts_there_and_sets_later_ones_aside(
     tiny: Callable[..., Outcome], tmp_path: Path, quiet: Console
 ) -> None:
     tiny("run", "train.steps=4", "train.checkpoint_every=1", "train.keep=4")
     run = tmp_path / "run"
-    outcome = go_on(run / "checkpoints" / "step_00000002", [], quiet)
+    outcome = go_on(run / "checkpoints" / "step_00000002", [parse_setting("train.keep=1")], quiet)
     assert outcome.steps == 4
+    assert outcome.checkpoint.is_dir()
+    aside = next((run / "checkpoints").glob("set-aside-*"))
+    assert sorted(path.name for path in aside.iterdir()) == ["step_00000003", "step_00000004"]
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").open()]
     assert steps == [1, 2, 2, 3, 4, 4]  # validated at 2 and 4

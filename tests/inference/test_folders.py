@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from rich.console import Console
 
 import i2i
-from i2i.data import files
+from i2i.config import parse_setting
+from i2i.data import DataConfig, files
+from i2i.data.opened import find_folder
+from i2i.data.prepare import prepare_photos
+from i2i.engine.config import compose
 from i2i.engine.fit import Outcome
+from i2i.engine.runs import start
 from i2i.errors import UserError
 from i2i.inference import Translator
 from i2i.inference.folders import Input, plan, translate_jobs
@@ -36,6 +43,18 @@ def drawings(tmp_path: Path) -> Path:
     cv2.imwrite(str(root / "deep.png"), rng.integers(0, 65536, (40, 50)).astype(np.uint16))
     (root / "e.png").write_bytes(b"not an image")
     return root
+
+
+TINY_DEMO = (
+    "seed=5",
+    "data.val_share=0.4",
+    "data.image_size=32",
+    "data.batch_size=1",
+    "train.steps=1",
+    "train.device=cpu",
+    "method.generator={name: unet, ngf: 4}",
+    "method.discriminator={name: patchgan, ndf: 4, layers: 1}",
+)
 
 
 def no_words(line: str) -> None:
@@ -135,11 +154,11 @@ def test_memory_stays_bounded(model: Translator, tmp_path: Path) -> None:
 
     original = model.translate_pixels
 
-    def counting(images: Sequence[files.Pixels]) -> list[npt.NDArray[np.uint8]]:
+    def counting(images: Sequence[files.Pixels], **options: bool) -> list[files.Pixels]:
         nonlocal most
         written = len(list((tmp_path / "out").glob("*.png"))) if (tmp_path / "out").exists() else 0
         most = max(most, len(read) - written)
-        return original(images)
+        return original(images, **options)
 
     def noting(index: int) -> Input:
         read.add(index)
@@ -160,20 +179,110 @@ def test_a_model_of_side_by_side_pairs_takes_its_half(tiny: Callable[..., Outcom
     rng = np.random.default_rng(0)
     for index in range(4):
         cv2.imwrite(str(folder / f"{index}.png"), rng.integers(0, 256, (64, 128, 3)).astype(np.uint8))
-    from rich.console import Console
-
-    from i2i.config import parse_setting
-    from i2i.engine.config import compose
-    from i2i.engine.runs import start
-
-    settings = [parse_setting(text) for text in ("data.derive=null", "data.direction=BtoA", "train.steps=1")]
-    tiny("unused", "train.steps=1")  # writes the preset
-    config, source = compose(str(tmp_path / "tiny.yaml"), str(folder), settings)
-    start(config, source, Console(quiet=True), tmp_path / "pairs")
-    model = i2i.load(tmp_path / "pairs", device="cpu")
+    model = retrained(tiny, tmp_path, folder, "data.derive=null", "data.direction=BtoA")
     entry = plan(model, str(folder), tmp_path / "out", prepare="pairs", say=no_words)[0].read()
     whole = files.read(folder / "0.png")
     np.testing.assert_array_equal(entry.pixels, whole[:, 64:])  # BtoA: the right half is the input
     assert entry.target is not None
     np.testing.assert_array_equal(entry.target, whole[:, :64])
     assert torch.is_tensor(model.translate(torch.zeros(1, 3, 8, 8)))
+
+
+def retrained(tiny: Callable[..., Outcome], tmp_path: Path, folder: Path, *settings: str) -> Translator:
+    """Train a model a step on another folder and load it."""
+    if not (tmp_path / "tiny.yaml").exists():
+        tiny("unused", "train.steps=1")
+    layers = [parse_setting(text) for text in ("train.steps=1", *settings)]
+    config, source = compose(str(tmp_path / "tiny.yaml"), str(folder), layers)
+    start(config, source, Console(quiet=True), tmp_path / "retrained")
+    return i2i.load(tmp_path / "retrained", device="cpu")
+
+
+def pairs_of_two_folders(root: Path, a: npt.NDArray[Any], b: npt.NDArray[Any], name: str) -> Path:
+    for folder, image in ((name, a), ("target", b)):
+        (root / folder).mkdir(parents=True)
+        for index in range(4):
+            cv2.imwrite(str(root / folder / f"{index}.png"), image)
+    return root
+
+
+def test_a_model_from_photos_to_edges_takes_the_photos(
+    tiny: Callable[..., Outcome], tmp_path: Path, photos: Callable[..., Path]
+) -> None:
+    model = retrained(tiny, tmp_path, photos(4, size=72), "data.direction=BtoA")
+    job = plan(model, str(photos(4, size=72)), tmp_path / "out", prepare="photos", say=no_words)[0]
+    entry = job.read()
+    assert entry.pixels.shape == (64, 64, 3)
+    assert entry.target is not None
+    assert set(np.unique(entry.target)) <= {0, 255}
+
+
+def test_masks_are_not_blended_when_they_are_resized(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    mask, photo = rng.choice([0, 255], (80, 80)).astype(np.uint8), rng.integers(0, 256, (80, 80, 3)).astype(np.uint8)
+    folder = pairs_of_two_folders(tmp_path / "damage", mask, photo, "mask")
+    model = retrained(tiny, tmp_path, folder, "data.derive=null")
+    job = plan(model, str(folder / "mask"), tmp_path / "out", size=33, say=no_words)[0]
+    assert set(np.unique(job.read().pixels)) == {0, 255}
+
+
+def test_a_model_of_sixteen_bits_writes_sixteen_bits(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (80, 80)).astype(np.uint16)
+    folder = pairs_of_two_folders(tmp_path / "xrays", deep, deep, "input")
+    model = retrained(tiny, tmp_path, folder, "data.derive=null")
+    translate_jobs(model, plan(model, str(folder / "input"), tmp_path / "png", say=no_words), 2)
+    translate_jobs(model, plan(model, str(folder / "input"), tmp_path / "jpg", suffix=".jpg", say=no_words), 2)
+    written = files.read(tmp_path / "png" / "0.png")
+    assert written.dtype == np.uint16
+    assert len(np.unique(written)) > 256
+    np.testing.assert_array_equal(written, model.translate(files.read(folder / "input" / "0.png")))
+    assert files.read(tmp_path / "jpg" / "0.jpg").dtype == np.uint8
+
+
+def test_tiff_by_either_name(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    for name in ("x.tif", "x.tiff"):
+        translate_jobs(model, plan(model, str(drawings / "a.png"), tmp_path / name, say=no_words), 1)
+        assert files.read(tmp_path / name).shape == (40, 50, 3)
+
+
+def test_an_image_too_large_for_the_memory_is_named_and_the_rest_done(
+    model: Translator, drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = model.forward
+
+    def small_memory(images: torch.Tensor) -> torch.Tensor:
+        if images.numel() > 40 * 50:
+            raise torch.OutOfMemoryError("out of memory")
+        return original(images)
+
+    monkeypatch.setattr(model, "forward", small_memory)
+    cv2.imwrite(str(drawings / "huge.png"), np.zeros((60, 60), np.uint8))
+    result = translate_jobs(model, plan(model, str(drawings), tmp_path / "out", say=no_words), 4)
+    assert result.written == 5  # batches were taken apart
+    assert any("huge.png: 60x60 needs more memory" in failure for failure in result.failures)
+
+
+def test_a_splits_examples_are_those_that_training_held_out(
+    tiny: Callable[..., Outcome], tmp_path: Path, photos: Callable[..., Path], own_data_root: Path
+) -> None:
+    """Where val is split off by the run's seed, the same images are translated as val."""
+    prepare_photos(
+        photos(8, size=72),
+        own_data_root / "edges2cats" / "photos",
+        DataConfig(),
+        0,
+        size=72,
+        ahead=False,
+        overwrite=False,
+    )
+    folder = own_data_root / "edges2cats" / "photos"
+    for path in (folder / "val").iterdir():
+        path.rename(folder / "train" / path.name)
+    (folder / "val").rmdir()
+    config, source = compose("demo", "edges2cats", [parse_setting(text) for text in TINY_DEMO])
+    start(config, source, Console(quiet=True), tmp_path / "seeded")
+    model = i2i.load(tmp_path / "seeded", device="cpu")
+    held_out = find_folder(config.data, source, seed=5).splits["val"]
+    jobs = plan(model, "edges2cats:val", tmp_path / "out", say=no_words)
+    assert [job.name for job in jobs] == [example.name for example in held_out]
+    assert held_out != find_folder(config.data, source, seed=0).splits["val"]

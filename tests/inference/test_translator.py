@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 import i2i
+from i2i.data import files
 from i2i.engine.fit import Outcome
 from i2i.errors import UserError
 from i2i.inference import Translator
@@ -123,3 +125,39 @@ def test_the_newest_run_is_the_one_trained_last(tiny: Callable[..., Outcome], tm
     for name in ("runs/b", "runs/a"):
         tiny(name, "train.steps=1")
     assert newest_run(tmp_path / "runs").name == "a"
+
+
+def test_a_picture_gives_the_same_as_pil_and_as_a_file(model: Translator, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    colour, alpha = rng.integers(0, 256, (20, 20, 3)), rng.integers(0, 256, (20, 20, 1))
+    pictures = {
+        "rgba": Image.fromarray(np.concatenate([colour, alpha], axis=2).astype(np.uint8)),
+        "deep": Image.fromarray(rng.integers(0, 65536, (20, 20)).astype(np.uint16)),
+        "palette": Image.fromarray(colour.astype(np.uint8)).quantize(8),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+        expected = model.translate_pixels([files.read(tmp_path / f"{name}.png")])[0]
+        np.testing.assert_array_equal(np.asarray(model.translate(picture)), expected)
+
+
+def test_code_that_a_model_names_is_run_only_if_trusted(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "my_net.py").write_text(
+        "import pathlib\nfrom torch import nn\n"
+        "def small(i, o):\n    pathlib.Path('ran').touch()\n    return nn.Conv2d(i, o, 3, padding=1)\n"
+    )
+    tiny("run", "method.generator=my_net:small", "train.steps=1")
+    (tmp_path / "ran").unlink()
+    with pytest.raises(UserError, match=r"'my_net:small', which loading would run; if it is yours, add --trust"):
+        i2i.load(tmp_path / "run", device="cpu")
+    assert not (tmp_path / "ran").exists()
+    assert i2i.load(tmp_path / "run", device="cpu", trust=True).translate(torch.zeros(1, 1, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_overlapping_calls_do_not_disturb_each_other(model: Translator) -> None:
+    images = [torch.rand(1, 1, 64, 64) * 2 - 1 for _ in range(8)]
+    expected = [model.translate(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(model.translate, images))
+    for result, wanted in zip(results, expected, strict=True):
+        torch.testing.assert_close(result, wanted, atol=1e-6, rtol=0)

@@ -20,7 +20,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize(("has_bf16", "name"), [(True, "bf16"), (False, "fp32")])
 def test_auto_on_cpu(has_bf16: bool, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
+    for question in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, question, lambda: has_bf16)
     assert Precision("auto", "cpu").name == name
 
 
@@ -45,8 +46,11 @@ def test_forwards_run_in_the_dtype_and_fp16_alone_is_scaled(name: PrecisionName,
 
 
 def test_devices_are_chosen_and_counted(gpus: pytest.MonkeyPatch) -> None:
+    current: list[str] = []
+    gpus.setattr(torch.cuda, "set_device", current.append)
     chosen: dict[str, Any] = {name: str(choose_device(name)) for name in ("auto", "cuda", "cuda:1", "cpu")}
     assert chosen == {"auto": "cuda:0", "cuda": "cuda:0", "cuda:1": "cuda:1", "cpu": "cpu"}
+    assert current == ["cuda:0", "cuda:1"]  # so that whatever asks for the current GPU gets the chosen one
     with pytest.raises(UserError, match="no device 'cuda:2' on this machine; choose one of: auto, cuda:0, cuda:1, cpu"):
         choose_device("cuda:2")
 
@@ -57,3 +61,15 @@ def test_a_machine_without_gpu(gpus: pytest.MonkeyPatch) -> None:
     for name in ("cuda", "mps", "gpu"):
         with pytest.raises(UserError, match=rf"no device '{name}' on this machine; choose one of: auto, cpu$"):
             choose_device(name)
+
+
+def test_the_memory_layout_follows_device_and_arithmetic() -> None:
+    assert Precision("fp32", "cpu").memory_format() == torch.contiguous_format
+    assert Precision("bf16", "cpu").memory_format() == torch.channels_last
+    assert Precision("fp32", "cpu").memory_format(channels_last=True) == torch.channels_last
+    assert Precision("bf16", "cpu").memory_format(channels_last=False) == torch.contiguous_format
+
+
+def test_fp16_is_refused_where_it_has_no_scaler() -> None:
+    with pytest.raises(UserError, match="fp16: is not offered on mps"):
+        Precision("fp16", "mps")

@@ -238,3 +238,25 @@ def test_a_state_of_another_network_is_refused() -> None:
     stepper = Stepper({"G": Vector()}, OptimConfig())
     with pytest.raises(KeyError, match=r"G\.other"):
         stepper.load_state({"G.other:exp_avg": torch.zeros(3)}, {})
+
+
+def test_several_steps_within_one_autocast_block_use_the_new_weights() -> None:
+    """Autocast keeps bf16 copies of the weights, which each step must throw away."""
+
+    def losses(separate: bool) -> list[float]:
+        torch.manual_seed(0)
+        network = nn.Linear(4, 1)
+        stepper = Stepper({"N": network}, OptimConfig(name="sgd", lr=0.1), Precision("bf16"))
+        values = []
+        x = torch.ones(2, 4)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not separate):
+            for _ in range(3):
+                with torch.autocast("cpu", torch.bfloat16):
+                    loss = network(x).float().square().mean()
+                stepper.minimize(loss)
+                values.append(float(loss.detach()))
+        return values
+
+    together = losses(separate=False)
+    assert together == losses(separate=True)
+    assert together[0] != together[1]

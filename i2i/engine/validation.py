@@ -1,0 +1,83 @@
+"""Judging the generators on held-out images, as they will be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from i2i.data import PairedImages, batches_in_order
+from i2i.data.sheet import Picture, contact_sheet, to_pixels
+from i2i.engine.health import diversity
+from i2i.methods import Method
+from i2i.nn import inference_mode
+from i2i.optim import Ema
+from i2i.seeding import torch_seeded
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a validation found: mean scalars over the images, and a sheet of the first few."""
+
+    scalars: dict[str, float]
+    sheet: Picture
+
+
+class Validator:
+    """Runs a method's generators over held-out images.
+
+    Args:
+        method: what is judged.
+        emas: averaged generators by name, which take the place of the trained ones.
+        images: the held-out images.
+        to_device: puts a batch where the networks are, in [-1, 1].
+        seed: the run's seed, for sampled dropout.
+        device: where the networks are.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        emas: Mapping[str, Ema],
+        images: PairedImages,
+        to_device: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.method, self.emas, self.images = method, emas, images
+        self.to_device, self.seed, self.device = to_device, seed, device
+
+    def judge(self, rows: int, limit: int | None = None) -> Judgement:
+        """Judge the first `limit` images (None: as many as the run's options say); put `rows` of them on the sheet."""
+        scalars: dict[str, list[Tensor]] = {}
+        columns: dict[str, list[Tensor]] = {}
+        config, shown = self.images.config, 0
+        with self._generators() as generators:
+            for batch in batches_in_order(self.images, config.batch_size, limit or config.val_images):
+                on_device = self.to_device(batch)
+                for name, values in self.method.validate(on_device, generators).items():
+                    scalars.setdefault(name, []).append(values.cpu())
+                if shown < rows:
+                    shown += len(batch["index"])
+                    for caption, images in self.method.pictures(on_device, generators).items():
+                        columns.setdefault(caption, []).append(images.cpu())
+        pictures = {caption: torch.cat(parts)[:rows] for caption, parts in columns.items()}
+        means = {name: float(torch.cat(parts).mean()) for name, parts in scalars.items()}
+        if {"output", "target"} <= pictures.keys():
+            means["health/diversity"] = diversity(pictures["output"], pictures["target"])
+        return Judgement(means, contact_sheet({caption: to_pixels(images) for caption, images in pictures.items()}))
+
+    @contextmanager
+    def _generators(self) -> Iterator[dict[str, nn.Module]]:
+        """Give the generators as they will be used: averaged where there is an average, in inference mode."""
+        chosen = {
+            name: self.emas[name].shadow if name in self.emas else self.method.networks[name]
+            for name in self.method.generators
+        }
+        with ExitStack() as modes, torch_seeded(self.seed, "validation", device=self.device):
+            for network in chosen.values():
+                modes.enter_context(inference_mode(network, self.method.policy))
+            yield chosen
