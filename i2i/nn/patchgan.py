@@ -16,7 +16,7 @@ from i2i.nn.norms import Norm, make_norm, uses_bias
 
 
 class PatchGANConfig(Config):
-    """Options of the PatchGAN."""
+    """One logit per overlapping patch, 70x70 with 3 layers (Isola et al. 2017)."""
 
     name: Literal["patchgan"] = "patchgan"
     layers: int = Field(default=3, ge=1)
@@ -30,7 +30,7 @@ class PatchGANConfig(Config):
 
 
 class PixelGANConfig(Config):
-    """Options of the PixelGAN."""
+    """One logit per pixel (the 1x1 PatchGAN of Isola et al. 2017)."""
 
     name: Literal["pixel"] = "pixel"
     ndf: int = Field(default=64, ge=1)

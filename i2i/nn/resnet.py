@@ -15,7 +15,7 @@ from i2i.nn.upsample import Upsample, upsampler
 
 
 class ResNetConfig(Config):
-    """Options of the residual generator."""
+    """Residual blocks between two halvings and two doublings (Johnson et al. 2016, Zhu et al. 2017)."""
 
     name: Literal["resnet"] = "resnet"
     blocks: int = Field(default=9, ge=0)

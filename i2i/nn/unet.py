@@ -17,7 +17,7 @@ from i2i.nn.upsample import Upsample, upsampler
 
 
 class UNetConfig(Config):
-    """Options of the U-Net; without a `depth`, whoever knows the image size sets it before building."""
+    """U-Net with skip connections (Isola et al. 2017); unless `depth` is given, it follows the image size."""
 
     name: Literal["unet"] = "unet"
     depth: int | None = Field(default=None, ge=2)
