@@ -84,7 +84,9 @@ def prepare(
     find_yaml(name, "datasets", "data set")
     if "/" in name:
         raise UserError(f"{name}: give the name of a data set (see: i2i data list)")
-    config, _ = _config(name, settings, recipe_alone=True)
+    config, source = _config(name, settings, recipe_alone=True)
+    if not source.takes_photos:
+        raise UserError(f"{name}: is not made of photos; train on folders of your own instead: --data DIR")
     console = Console()
     with progress(console, "checking") as checking, progress(console, "writing") as writing:
         made = prepare_photos(
@@ -121,6 +123,7 @@ def preview(
     from i2i.data.preview import preview_sheet
     from i2i.engine.writers import progress
     from i2i.errors import UserError
+    from i2i.methods import METHODS
 
     if output.exists() and not overwrite:
         raise UserError(f"{output}: exists already; add --overwrite, or give another name")
@@ -129,7 +132,7 @@ def preview(
     with progress(console, "drawing") as drawing:
         source.folder(drawing)
     with progress(console, "checking") as checking:
-        opened = open_data(config.data, source, config.seed, typer.echo, checking)
+        opened = open_data(config.data, source, config.seed, typer.echo, checking, METHODS[config.method.name].needs)
     files.write(output, preview_sheet(opened, rows))
     typer.echo(f"sheet: {output}")
 

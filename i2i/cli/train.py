@@ -23,6 +23,7 @@ def with_newest_run(arguments: list[str]) -> list[str]:
 def train(
     name: Annotated[str | None, typer.Argument(help="A preset (see: i2i list) or the path of a YAML file.")] = None,
     data: Annotated[str | None, typer.Option(help="A data set (see: i2i data list) or the path of a folder.")] = None,
+    data_b: Annotated[str | None, typer.Option(help="The folder of B, where --data is that of A alone.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training images.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
@@ -59,6 +60,7 @@ def train(
         raise UserError("--epochs and --steps are both given; keep one")
     given: dict[str, Any] = {
         "data.source": data if resume else None,
+        "data.source_b": None if data_b is None else str(Path(data_b).expanduser().resolve()),
         "data.batch_size": batch_size,
         "data.image_size": image_size,
         "data.direction": direction,

@@ -13,7 +13,10 @@ def translate(
         str, typer.Argument(metavar="INPUT", help="An image, a folder, or DATASET:SPLIT such as edges2cats:val.")
     ],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder, or for one image a file.")],
-    model: Annotated[Path | None, typer.Option(help="A run or a checkpoint; the newest run if none is named.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A run, a checkpoint, or a foreign .pth file; the newest run if none is named."),
+    ] = None,
     direction: Annotated[
         Literal["AtoB", "BtoA"] | None, typer.Option(help="AtoB or BtoA, for models that go both ways.")
     ] = None,

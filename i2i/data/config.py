@@ -42,6 +42,7 @@ class DataConfig(Config):
 
     Attributes:
         source: name of a data set or path of a folder (`--data`).
+        source_b: the folder of B, where A and B are given apart (`--data-b`).
         layout: how the folder is arranged.
         folder_a: name of the subfolder that holds A, where there are two.
         folder_b: name of the subfolder that holds B.
@@ -65,6 +66,7 @@ class DataConfig(Config):
     """
 
     source: str = ""
+    source_b: str | None = None
     layout: Layout | None = None
     folder_a: str | None = None
     folder_b: str | None = None

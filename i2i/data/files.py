@@ -353,11 +353,11 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
         channels: wanted number of channels, from 1 to 4.
 
     Raises:
-        UserError: the image has more than 4 channels.
+        UserError: the image has more than 4 channels, or more are wanted.
     """
     if image.shape[2] == channels:
         return image
-    if image.shape[2] not in _MODES:
+    if image.shape[2] not in _MODES or channels not in _MODES:
         raise UserError(f"an image of {image.shape[2]} channels cannot be turned into one of {channels}")
     has_alpha = image.shape[2] in (2, 4)
     colour = image[:, :, :-1] if has_alpha else image

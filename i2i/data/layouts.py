@@ -137,6 +137,29 @@ Size = tuple[int, int]  # width, height
 _BySplit = dict[Split, list[_Found]]
 
 
+def two_heaps(a: DataFolder, b: DataFolder) -> DataFolder:
+    """Return the photos of two folders as unpaired images of A and of B; a split needs both."""
+    splits = {
+        split: (
+            *(Example(f"A/{example.name}", example.b, None) for example in a.splits[split]),
+            *(Example(f"B/{example.name}", None, example.b) for example in b.splits[split]),
+        )
+        for split in get_args(Split)
+        if split in a.splits and split in b.splits
+    }
+    notes = tuple(f"{side}: {note}" for side, folder in (("A", a), ("B", b)) for note in folder.notes)
+    return DataFolder(
+        a.root,
+        "unpaired",
+        splits,
+        str(a.root),
+        str(b.root),
+        a.val_origin or b.val_origin,
+        notes,
+        a.problems + b.problems,
+    )
+
+
 def read_folder(
     root: Path,
     layout: Layout | None = None,

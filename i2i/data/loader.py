@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from i2i.data.files import BrokenImage
-from i2i.data.pairs import PairedImages, Place
+from i2i.data.images import ImageSet, Place
 from i2i.seeding import numpy_generator
 
 
@@ -57,7 +57,7 @@ def _start_worker(_: int) -> None:
 
 
 def training_loader(
-    dataset: PairedImages, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool
+    dataset: ImageSet, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool
 ) -> Iterator[dict[str, Tensor]]:
     """Yield the batches of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands them out.
 
@@ -81,7 +81,7 @@ def training_loader(
 class _Guarded(Dataset[dict[str, Tensor] | BrokenImage]):
     """Hands out errors as values: raised in a loader process they would arrive as a traceback in one string."""
 
-    def __init__(self, dataset: PairedImages) -> None:
+    def __init__(self, dataset: ImageSet) -> None:
         self.dataset = dataset
 
     def __getitem__(self, place: Place) -> dict[str, Tensor] | BrokenImage:
@@ -96,7 +96,7 @@ def _collate(items: list[dict[str, Tensor] | BrokenImage]) -> dict[str, Tensor] 
     return broken or default_collate(items)
 
 
-def batches_in_order(dataset: PairedImages, batch_size: int, limit: int) -> Iterator[dict[str, Tensor]]:
+def batches_in_order(dataset: ImageSet, batch_size: int, limit: int) -> Iterator[dict[str, Tensor]]:
     """Yield the first `limit` examples in their order, as validation wants them."""
     indices = range(min(limit, len(dataset)))
     for first in range(0, len(indices), batch_size):

@@ -6,13 +6,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from i2i.data.config import DataConfig, Resize
+from i2i.data.images import ImageSet
 from i2i.data.inspection import Inspection, inspect
-from i2i.data.layouts import DataFolder, Split, read_folder
+from i2i.data.layouts import DataFolder, Layout, Split, read_folder, two_heaps
 from i2i.data.pairs import PairedImages
-from i2i.data.sources import Progress, Source
+from i2i.data.sources import Progress, Source, find_source
+from i2i.data.unpaired import UnpairedImages
 from i2i.errors import UserError
+
+Needs = Literal["pairs", "heaps"]
 
 MASK_WORDS = ("mask", "label", "seg", "annotation")
 MOST_NAMED = 5
@@ -25,12 +31,12 @@ class Data:
     Attributes:
         config: the options with nothing left None that the files decide.
         folder: the files, without those that were skipped.
-        splits: the pairs of each split that has any.
+        splits: the images of each split that has any.
     """
 
     config: DataConfig
     folder: DataFolder
-    splits: dict[Split, PairedImages]
+    splits: dict[Split, ImageSet]
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -42,34 +48,40 @@ class Data:
         return (b, a) if self.config.direction == "BtoA" else (a, b)
 
     @property
-    def held_out(self) -> PairedImages:
-        """The pairs that are judged during training: those of val, or where it is empty those of train, unchanged."""
-        if val := self.splits.get("val"):
-            return val
-        train = self.splits["train"]
-        return PairedImages(train.examples, self.config, train.seed, train=False)
+    def held_out(self) -> ImageSet:
+        """The images that are judged during training: those of val, or where it is empty those of train, unchanged."""
+        return self.splits.get("val") or self.splits["train"].as_held_out()
 
     @property
     def digest(self) -> str:
         """A fingerprint of the training images' names, by which a resume notices that they changed."""
-        names = "\n".join(example.name for example in self.splits["train"].examples)
+        names = "\n".join(self.splits["train"].names)
         return hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
 
 
-def find_folder(config: DataConfig, source: Source, seed: int) -> DataFolder:
+def find_folder(config: DataConfig, source: Source, seed: int, needs: Needs = "pairs") -> DataFolder:
     """Return the files of a source, arranged as the options or the files themselves say.
 
+    Args:
+        config: options.
+        source: what `--data` named.
+        seed: the run's seed, which splits validation images off.
+        needs: ``pairs``, or ``heaps`` of images that need not belong together.
+
     Raises:
-        UserError: the folder cannot be read as pairs or photos.
+        UserError: the folder cannot be read so.
     """
-    return read_folder(
-        source.folder(),
-        layout=config.layout,
-        folder_a=config.folder_a,
-        folder_b=config.folder_b,
-        val_share=config.val_share,
-        seed=seed,
-    )
+
+    def read(root: Path, layout: Layout | None) -> DataFolder:
+        folders = (None, None) if config.source_b else (config.folder_a, config.folder_b)
+        return read_folder(root, layout, *folders, val_share=config.val_share, seed=seed)
+
+    if config.source_b is None:
+        folder = read(source.folder(), config.layout)
+        # two folders of pairs are two heaps as well, whether their names match or not
+        return read(folder.root, "unpaired") if needs == "heaps" and folder.layout == "two-folders" else folder
+    a, b = read(source.folder(), "photos"), read(find_source(config.source_b).folder(), "photos")
+    return two_heaps(a, b)
 
 
 def open_data(
@@ -78,6 +90,7 @@ def open_data(
     seed: int,
     say: Callable[[str], None],
     checking: Progress | None = None,
+    needs: Needs = "pairs",
 ) -> Data:
     """Find, recognise and check the images of a run, before its first step.
 
@@ -87,15 +100,16 @@ def open_data(
         seed: the run's seed.
         say: takes lines for the user.
         checking: told how many files are checked.
+        needs: what the method learns from.
 
     Raises:
         UserError: there are no pairs, or some are broken or unmatched and were not to be skipped.
     """
     if source.path is None:  # of a folder, the next line says it all
         say(f"data: {source.describe()}")
-    folder = find_folder(config, source, seed)
+    folder = find_folder(config, source, seed, needs)
     say(f"data: {folder.describe()}")
-    _refuse_misfits(config, folder)
+    _refuse_misfits(config, folder, needs)
     inspection = inspect(folder, checking)
     for warning in inspection.warnings():
         say(f"data: note: {warning}")
@@ -116,19 +130,31 @@ def open_data(
     config = _completed(config, usable, inspection)
     if config.bits == 16:
         say("data: 16-bit images, whose depth is kept")
-    splits = {
-        split: PairedImages(examples, config, seed, train=split == "train")
-        for split, examples in usable.splits.items()
-        if examples
-    }
+    splits = {split: _image_set(usable, split, config, seed) for split, examples in usable.splits.items() if examples}
     return Data(config, usable, splits)
 
 
-def _refuse_misfits(config: DataConfig, folder: DataFolder) -> None:
+def _image_set(folder: DataFolder, split: Split, config: DataConfig, seed: int) -> ImageSet:
+    train = split == "train"
+    if folder.layout == "unpaired":
+        return UnpairedImages(folder.side(split, "a"), folder.side(split, "b"), config, seed, train=train)
+    return PairedImages(folder.splits[split], config, seed, train=train)
+
+
+def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> None:
+    if needs == "heaps":
+        if folder.layout != "unpaired":
+            raise UserError(
+                f"{folder.root}: holds {folder.layout}, not two heaps of images; put them into trainA/ and trainB/, "
+                "or name two folders: --data A_DIR --data-b B_DIR"
+            )
+        if config.derive is not None:
+            raise UserError("data.derive makes pairs from photos, and this method learns without pairs; drop it")
+        return
     if folder.layout == "unpaired":
         raise UserError(
-            f"{folder.root}: holds unpaired images, and pix2pix learns from pairs; put pairs into two folders of equal "
-            "file names, or train cyclegan"
+            f"{folder.root}: holds unpaired images, and this method learns from pairs; put pairs into two folders of "
+            "equal file names, or train cyclegan"
         )
     if folder.layout == "photos" and config.derive is None:
         raise UserError(
@@ -169,4 +195,4 @@ def _channels(found: Counter[int]) -> int:
 
 def _resize_of(folder: str | None) -> Resize:
     """Return how a domain is resized: masks and label maps must not be blended."""
-    return "nearest" if folder and any(word in folder.lower() for word in MASK_WORDS) else "bicubic"
+    return "nearest" if folder and any(word in Path(folder).name.lower() for word in MASK_WORDS) else "bicubic"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from i2i.data.images import ImageSet, to_model_range
 from i2i.data.opened import Data
-from i2i.data.pairs import PairedImages, to_model_range
 from i2i.data.sheet import Picture, contact_sheet, to_pixels
 
 
@@ -28,8 +28,8 @@ def preview_sheet(data: Data, rows: int) -> Picture:
     return contact_sheet(columns, blocks=max(1, len(chosen) // 6))
 
 
-def _columns(pairs: PairedImages, indices: list[int], epoch: int, title: str) -> dict[str, list[Picture]]:
-    items = [pairs[index, epoch] for index in indices]
+def _columns(images: ImageSet, indices: list[int], epoch: int, title: str) -> dict[str, list[Picture]]:
+    items = [images[index, epoch] for index in indices]
     return {
         f"{title}: {caption}": to_pixels(to_model_range(torch.stack([item[side] for item in items])))
         for side, caption in (("a", "input"), ("b", "target"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,9 +27,27 @@ Progress = Callable[[int, int], None]
 
 DRAWN_VERSION = 1  # part of the folder's name: raised when the drawings change
 DRAWN_SIZE = 286
-DRAWN_COUNTS = {"train": 800, "val": 50, "test": 50}
 DRAWN_SEED = 2017
 PREPARED = "prepared.yaml"
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """A folder of drawn cats: how many, and in which coat if not in any."""
+
+    folder: str
+    count: int
+    coat: str | None = None
+
+
+BUILTIN: dict[str, tuple[Drawings, ...]] = {
+    "cats": (Drawings("train", 800), Drawings("val", 50), Drawings("test", 50)),
+    "two coats": tuple(
+        Drawings(f"{split}{side}", count, coat)
+        for split, count in (("train", 300), ("val", 20), ("test", 30))
+        for side, coat in (("A", "ginger tabby"), ("B", "silver tabby"))
+    ),
+}
 
 
 class Recipe(Config):
@@ -44,7 +62,7 @@ class Recipe(Config):
 
     title: str
     about: str
-    builtin: Literal["cats"] | None = None
+    builtin: Literal["cats", "two coats"] | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -82,7 +100,8 @@ class Source:
             raise UserError(
                 f"{self.name}: its files are not here; give them with: i2i data prepare {self.name} --photos DIR"
             )
-        return draw_cats(data_root() / self.name / f"drawn-v{DRAWN_VERSION}", progress)
+        folder = data_root() / self.name / f"drawn-v{DRAWN_VERSION}"
+        return draw_cats(folder, BUILTIN[self.recipe.builtin], progress)
 
     def describe(self) -> str:
         """Say which files are used."""
@@ -90,10 +109,14 @@ class Source:
             return f"{self.name}: {self.path}"
         if self.prepared is not None:
             return f"{self.name}: your own photos, prepared in {self.prepared}"
-        return (
-            f"{self.name}: drawn cats made by a seeded generator "
-            f"(use your own photos with: i2i data prepare {self.name} --photos DIR)"
+        return f"{self.name}: drawn cats made by a seeded generator" + (
+            f" (use your own photos with: i2i data prepare {self.name} --photos DIR)" if self.takes_photos else ""
         )
+
+    @property
+    def takes_photos(self) -> bool:
+        """Whether photos of the user's own can take the place of its files."""
+        return self.recipe is not None and self.recipe.data.get("layout") == "photos"
 
 
 def find_source(given: str, *, recipe_alone: bool = False) -> Source:
@@ -149,21 +172,19 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         raise
 
 
-def draw_cats(folder: Path, progress: Progress | None = None) -> Path:
+def draw_cats(folder: Path, parts: Sequence[Drawings], progress: Progress | None = None) -> Path:
     """Fill `folder` with drawn cats, unless it is there already: always the same ones."""
     if folder.is_dir():
         return folder
     from i2i.data.cats import draw_cat
 
-    places = [(split, index) for split, count in DRAWN_COUNTS.items() for index in range(count)]
+    places = [(part, index) for part in parts for index in range(part.count)]
     with new_folder(folder) as new:
-        for split in DRAWN_COUNTS:
-            (new / split).mkdir()
 
-        def draw(place: tuple[str, int]) -> None:
-            split, index = place
-            image = draw_cat(numpy_generator(DRAWN_SEED, split, index), DRAWN_SIZE)
-            files.write(new / split / f"cat-{index:04d}.jpg", image)
+        def draw(place: tuple[Drawings, int]) -> None:
+            part, index = place
+            image = draw_cat(numpy_generator(DRAWN_SEED, part.folder, index), DRAWN_SIZE, part.coat)
+            files.write(new / part.folder / f"cat-{index:04d}.jpg", image)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for done, _ in enumerate(pool.map(draw, places), start=1):

@@ -48,12 +48,14 @@ def save_checkpoint(run: Path, step: int, state: TrainState, config: RunConfig, 
 
 def _write(temporary: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> None:
     method, dump = state.method, config.model_dump(mode="json")
+    translations = method.translations(config.data.direction)
     for name, network in method.networks.items():
         header = {
             "method": config.method.name,
             "role": name,
             "network": method.specs[name],
             "policy": method.policy.model_dump(),
+            "translates": translations.get(name),
             "step": step,
             "config": dump,
         }

@@ -290,7 +290,7 @@ class Loop:
         wrong = self.recorder.divergence()
         if wrong is None:
             return
-        names = ", ".join(self.data.splits["train"].name(index) for index in wrong.indices)
+        names = ", ".join(self.data.splits["train"].names[index] for index in wrong.indices)
         what = ", ".join(wrong.scalars) or "a gradient"
         saved = checkpoints(self.run)
         good = saved[-1] if saved else "none was saved yet"

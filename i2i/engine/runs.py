@@ -26,11 +26,12 @@ from i2i.engine.fit import Outcome, fit
 from i2i.engine.writers import progress, typed
 from i2i.errors import UserError
 from i2i.inference.runs import RUNS, find_checkpoint, is_run, step_of
+from i2i.methods import METHODS
 from i2i.optim import choose_device
 
 # What may differ between a run and its resumption: how long, where and how cautiously it trains. A moved folder of data
 # is recognised by the names of its images.
-MAY_CHANGE = {"data.source", "data.workers", "optim.lr", "optim.lr_d", "optim.clip_norm"} | {
+MAY_CHANGE = {"data.source", "data.source_b", "data.workers", "optim.lr", "optim.lr_d", "optim.clip_norm"} | {
     f"train.{name}" for name in TrainConfig.model_fields if name != "ema"
 }
 
@@ -107,10 +108,11 @@ def _make_folder(folder: Path | None, name: str) -> Path:
 
 
 def _open(config: RunConfig, source: Source, console: Console) -> Data:
+    needs = METHODS[config.method.name].needs
     with progress(console, "drawing") as drawing:
         source.folder(drawing)
     with progress(console, "checking") as checking:
-        return open_data(config.data, source, config.seed, lambda line: _say(console, line), checking)
+        return open_data(config.data, source, config.seed, lambda line: _say(console, line), checking, needs)
 
 
 def _say(console: Console, line: str) -> None:

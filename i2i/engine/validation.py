@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from i2i.data import PairedImages, batches_in_order
+from i2i.data import ImageSet, batches_in_order
 from i2i.data.sheet import Picture, contact_sheet, to_pixels
 from i2i.engine.health import diversity
 from i2i.methods import Method
@@ -42,7 +42,7 @@ class Validator:
         self,
         method: Method,
         emas: Mapping[str, Ema],
-        images: PairedImages,
+        images: ImageSet,
         to_device: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
         seed: int,
         device: torch.device,
@@ -66,8 +66,9 @@ class Validator:
                         columns.setdefault(caption, []).append(images.cpu())
         pictures = {caption: torch.cat(parts)[:rows] for caption, parts in columns.items()}
         means = {name: float(torch.cat(parts).mean()) for name, parts in scalars.items()}
-        if {"output", "target"} <= pictures.keys():
-            means["health/diversity"] = diversity(pictures["output"], pictures["target"])
+        means["health/diversity"] = min(
+            diversity(pictures[outputs], pictures[model]) for outputs, model in self.method.compared
+        )
         return Judgement(means, contact_sheet({caption: to_pixels(images) for caption, images in pictures.items()}))
 
     @contextmanager

@@ -18,7 +18,7 @@ from torch import Tensor
 from i2i.data import files
 from i2i.data.config import Resize
 from i2i.data.geometry import resize, short_side_size
-from i2i.data.layouts import Example
+from i2i.data.layouts import DataFolder, Example, Split
 from i2i.data.opened import find_folder
 from i2i.data.pairs import PairedImages, read_pair
 from i2i.data.sheet import contact_sheet
@@ -175,7 +175,7 @@ def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Cal
     data = translator.data
     if prepare == "photos" and data.derive is None:
         raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
-    if prepare == "pairs" and data.layout != "side-by-side":
+    if prepare == "pairs" and data.layout not in ("side-by-side", None):  # foreign files do not say
         raise UserError(
             f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
         )
@@ -368,18 +368,26 @@ def plan(
     if colon and name in resource_names("datasets"):
         if prepare != "inputs" or size is not None:
             raise UserError(f"{source}: is prepared as in training; leave --from-photos, --from-pairs and --size out")
-        return plan_examples(_open_split(translator, name, split, say), output, overwrite)
+        folder, which = _open_split(translator, name, split, say)
+        if folder.layout != "unpaired":
+            pairs = PairedImages(folder.splits[which], translator.data, translator.data_seed, train=False)
+            return plan_examples(pairs, output, overwrite)
+        read = reader_of(translator, "inputs", None)
+        paths = folder.side(which, "b" if translator.data.direction == "BtoA" else "a")
+        jobs = [Job(str(path), output / f"{path.stem}.png", lambda path=path: read(path)) for path in paths]  # type: ignore[misc]
+        refuse_clashes(jobs, overwrite)
+        return jobs
     if prepare == "photos" and size is None:
         size = translator.data.image_size
         say(f"photos: worked on at short side {size}, as in training, and enlarged back (change with --size)")
     return plan_files(Path(source), output, suffix, reader_of(translator, prepare, size), overwrite)
 
 
-def _open_split(translator: Translator, name: str, split: str, say: Callable[[str], None]) -> PairedImages:
+def _open_split(translator: Translator, name: str, split: str, say: Callable[[str], None]) -> tuple[DataFolder, Split]:
     source = find_source(name)
     say(f"data: {source.describe()}")
     folder = find_folder(translator.data, source, translator.data_seed)
-    examples = folder.splits.get(split)  # type: ignore[call-overload]
-    if not examples:
+    found = next((known for known, examples in folder.splits.items() if known == split and examples), None)
+    if found is None:
         raise UserError(f"{name}:{split}: there is no such split{did_you_mean(split, folder.splits)}")
-    return PairedImages(examples, translator.data, translator.data_seed, train=False)
+    return folder, found

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from i2i.config import Config
+from i2i.errors import UserError
+from i2i.losses import gan_loss
 from i2i.nn import InferencePolicy
 from i2i.optim import Stepper
 
 Batch = Mapping[str, Tensor]
 Scalars = dict[str, Tensor]
+Direction = Literal["AtoB", "BtoA"]
 
 
 def detached(scalars: Scalars) -> Scalars:
@@ -26,6 +29,19 @@ def network_spec(config: Config, in_channels: int, out_channels: int) -> dict[st
     return {"config": config.model_dump(mode="json"), "in_channels": in_channels, "out_channels": out_channels}
 
 
+def existing_gan_loss(name: str) -> str:
+    """Return the name of a loss that exists: a validator for configurations.
+
+    Raises:
+        ValueError: there is no such loss.
+    """
+    try:
+        gan_loss(name)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
 class Method(ABC):
     """A published algorithm: its networks, its optimizers, and one step of its training.
 
@@ -35,6 +51,8 @@ class Method(ABC):
         steppers: the optimizers by the name that scalars use, such as ``g`` and ``d``.
         generators: the names of the networks that make images: those that are averaged and used for translation.
         policy: how the generators run when they do not train (batch-norm statistics, dropout).
+        needs: what it learns from: pairs, or two heaps of images that do not belong together.
+        compared: captions of `pictures`, (outputs, what they should look like), by whose variety a collapse is noticed.
         lower_is_better: the validation scalars that fall with learning; the first one chooses the best checkpoint.
     """
 
@@ -43,6 +61,8 @@ class Method(ABC):
     steppers: dict[str, Stepper]
     policy: InferencePolicy
     generators: ClassVar[tuple[str, ...]]
+    needs: ClassVar[Literal["pairs", "heaps"]]
+    compared: ClassVar[tuple[tuple[str, str], ...]]
     lower_is_better: ClassVar[tuple[str, ...]]
 
     @abstractmethod
@@ -66,6 +86,14 @@ class Method(ABC):
     @abstractmethod
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return the columns of a contact sheet by caption, each ``[N, C, H, W]`` in [-1, 1]."""
+
+    @abstractmethod
+    def translations(self, direction: Direction) -> dict[str, Direction]:
+        """Return which generator translates which way.
+
+        Args:
+            direction: the run's direction.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """Return what else a checkpoint must hold for an exact resume (image pools and the like)."""

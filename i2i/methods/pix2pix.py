@@ -9,9 +9,8 @@ from pydantic import NonNegativeFloat, field_validator
 from torch import Tensor, nn
 
 from i2i.config import Config
-from i2i.errors import UserError
 from i2i.losses import gan_loss, l1
-from i2i.methods.base import Batch, Method, Scalars, detached, network_spec
+from i2i.methods.base import Batch, Direction, Method, Scalars, detached, existing_gan_loss, network_spec
 from i2i.metrics import psnr, ssim
 from i2i.nn import (
     DiscriminatorConfig,
@@ -67,14 +66,7 @@ class Pix2PixConfig(Config):
             }
         )
 
-    @field_validator("gan_loss")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        try:
-            gan_loss(name)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return name
+    _gan_loss_exists = field_validator("gan_loss")(existing_gan_loss)
 
 
 class Pix2Pix(Method):
@@ -89,6 +81,8 @@ class Pix2Pix(Method):
     """
 
     generators: ClassVar[tuple[str, ...]] = ("G",)
+    needs: ClassVar[Literal["pairs", "heaps"]] = "pairs"
+    compared: ClassVar[tuple[tuple[str, str], ...]] = (("output", "target"),)
     lower_is_better: ClassVar[tuple[str, ...]] = ("val/l1", "val/g_gan")
 
     def __init__(
@@ -162,3 +156,7 @@ class Pix2Pix(Method):
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return input, output and target."""
         return {"input": batch["a"], "output": generators["G"](batch["a"]).float(), "target": batch["b"]}
+
+    def translations(self, direction: Direction) -> dict[str, Direction]:
+        """The one direction that G was trained in."""
+        return {"G": direction}

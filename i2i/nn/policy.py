@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from i2i.config import Config
 from i2i.errors import UserError
@@ -72,3 +72,22 @@ def _refuse_foreign_norms(network: nn.Module) -> None:
                 f"statistics 'image': layer '{name}' is a {type(module).__name__}, which knows no statistics of single "
                 "images; build the network with i2i.nn.BatchNorm, or choose statistics 'running'"
             )
+
+
+def forward_each(network: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:
+    """Return ``network(batch)`` for each of several batches, in one forward where the result is the same.
+
+    It is not where images of a batch influence each other (batch norm in training) or draw random numbers (dropout),
+    nor where their sizes differ.
+    """
+    sizes = {batch.shape[1:] for batch in batches}
+    if len(sizes) > 1 or any(_couples_images(module) for module in network.modules()):
+        return tuple(network(batch) for batch in batches)
+    together: Tensor = network(torch.cat(batches))
+    return torch.split(together, [len(batch) for batch in batches])
+
+
+def _couples_images(module: nn.Module) -> bool:
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return module.training
+    return isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0

@@ -137,7 +137,9 @@ def test_inspect_in_words_and_json(photos: Callable[..., Path], capsys: Capture)
 def test_prepare_preview_and_list(
     photos: Callable[..., Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "DRAWN_COUNTS", {"train": 3, "val": 1, "test": 1})
+    monkeypatch.setitem(
+        sources.BUILTIN, "cats", tuple(sources.Drawings(split, 3) for split in ("train", "val", "test"))
+    )
     assert main(["data", "preview", "edges2cats", "drawn.png", "--rows", "2"]) == 0
     assert "drawn cats" in capsys.readouterr().out
     assert main(["data", "prepare", "edges2cats", "--photos", str(photos())]) == 0

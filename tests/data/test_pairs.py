@@ -12,8 +12,9 @@ import torch
 
 from i2i.data.config import Augmentation, DataConfig
 from i2i.data.derive import Edges
+from i2i.data.images import to_model_range
 from i2i.data.layouts import Example
-from i2i.data.pairs import PairedImages, to_model_range
+from i2i.data.pairs import PairedImages
 from i2i.errors import UserError
 
 SIZES = {"image_size": 32, "load_size": 36}

@@ -13,13 +13,15 @@ from i2i.data.config import DataConfig
 from i2i.data.derive import Edges
 from i2i.data.layouts import read_folder
 from i2i.data.prepare import prepare_photos
-from i2i.data.sources import draw_cats, find_source
+from i2i.data.sources import BUILTIN, Drawings, draw_cats, find_source
 from i2i.errors import UserError
+
+FEW = (Drawings("train", 3), Drawings("val", 1), Drawings("test", 1))
 
 
 @pytest.fixture
 def few_cats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "DRAWN_COUNTS", {"train": 3, "val": 1, "test": 1})
+    monkeypatch.setitem(sources.BUILTIN, "cats", FEW)
     monkeypatch.setattr(sources, "DRAWN_SIZE", 48)
 
 
@@ -48,15 +50,15 @@ def test_wrong_names_are_explained(given: str, message: str, tmp_path: Path) -> 
 @pytest.mark.usefixtures("few_cats")
 def test_cats_are_drawn_once_and_always_the_same(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    folder = draw_cats(tmp_path / "one", lambda done, total: told.append((done, total)))
+    folder = draw_cats(tmp_path / "one", FEW, lambda done, total: told.append((done, total)))
     assert told == [(n, 5) for n in range(1, 6)]
-    again = draw_cats(tmp_path / "two")
+    again = draw_cats(tmp_path / "two", FEW)
     names = sorted(path.relative_to(folder) for path in folder.rglob("*.jpg"))
     assert len(names) == 5
     for name in names:
         assert (folder / name).read_bytes() == (again / name).read_bytes()
     stamp = (folder / names[0]).stat().st_mtime_ns
-    assert draw_cats(folder).is_dir()
+    assert draw_cats(folder, FEW).is_dir()
     assert (folder / names[0]).stat().st_mtime_ns == stamp
 
 
@@ -66,7 +68,7 @@ def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(files, "write", fail)
     with pytest.raises(OSError, match="disk full"):
-        draw_cats(tmp_path / "cats")
+        draw_cats(tmp_path / "cats", FEW)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -115,3 +117,13 @@ def test_what_cannot_be_prepared_is_refused(photos: Callable[..., Path], tmp_pat
     with pytest.raises(UserError, match="none of its 1 images can be read"):
         prepare_photos(junk, tmp_path / "t", DataConfig(), 0, size=40, ahead=False, overwrite=False)
     assert not (tmp_path / "t").exists()
+
+
+def test_two_coats_are_two_heaps_of_other_cats(tmp_path: Path) -> None:
+    few = tuple(Drawings(part.folder, 4, part.coat) for part in BUILTIN["two coats"])
+    folder = read_folder(draw_cats(tmp_path / "coats", few))
+    assert folder.layout == "unpaired"
+    a, b = (np.stack([files.read(path) for path in folder.side("train", side)]).astype(int) for side in ("a", "b"))
+    assert len(a) == len(b) == 4
+    warmth = [float((heap[..., 0] - heap[..., 2]).mean()) for heap in (a, b)]
+    assert warmth[0] > warmth[1] + 10  # ginger is redder than silver

@@ -165,7 +165,7 @@ def test_a_signal_to_the_whole_group_saves_too(
 def test_a_file_that_vanishes_is_named_and_the_state_saved(
     tiny: Callable[..., Outcome], tmp_path: Path, photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("i2i.data.pairs.CACHE_BYTES", 0)
+    monkeypatch.setattr("i2i.data.images.CACHE_BYTES", 0)
     original = Pix2Pix.train_step
 
     def deleting(self: Pix2Pix, batch: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:

@@ -105,7 +105,7 @@ def test_other_kinds_are_refused(model: Translator, images: object, error: type[
 
 def test_what_cannot_be_loaded_is_explained(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = tiny("run")
-    with pytest.raises(UserError, match="one direction; leave --direction out"):
+    with pytest.raises(UserError, match="translates AtoB alone; leave --direction out"):
         i2i.load(tmp_path / "run", direction="BtoA")
     with pytest.raises(UserError, match="does not exist"):
         i2i.load(tmp_path / "rum")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures" / "junyanz"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "junyanz"
 
 Trained = tuple[dict[str, Tensor], Tensor, Tensor]
 
@@ -18,8 +18,6 @@ def trained() -> Callable[[str], Trained]:
     """Weights written by the CycleGAN-and-pix2pix code, an input in [-1, 1], and its output in eval mode."""
 
     def load(name: str) -> Trained:
-        if not FIXTURES.is_dir():
-            pytest.skip(f"{FIXTURES} is absent")
         weights = torch.load(FIXTURES / f"{name}.pth", weights_only=True)
         arrays = np.load(FIXTURES / f"{name}.npz")
         return weights, torch.from_numpy(arrays["xq"]).float() / 127.5 - 1, torch.from_numpy(arrays["y"])

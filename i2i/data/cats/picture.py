@@ -20,11 +20,20 @@ from i2i.data.cats.painting.scene import Scene
 SMALLEST_FIELD = 256  # smaller pictures are shrunk from this raster, so that thin whiskers survive
 
 
-def draw_cat(rng: np.random.Generator, size: int = 256) -> npt.NDArray[np.uint8]:
-    """Return one drawn cat, uint8 RGB [size, size, 3]; the same generator state draws the same cat at any size."""
+def draw_cat(rng: np.random.Generator, size: int = 256, coat: str | None = None) -> npt.NDArray[np.uint8]:
+    """Return one drawn cat, uint8 RGB [size, size, 3]; the same generator state draws the same cat at any size.
+
+    Args:
+        rng: decides everything about the cat.
+        size: side of the picture, 32 to 1024 pixels.
+        coat: name of its coat, such as ``ginger tabby``; None: any.
+
+    Raises:
+        ValueError: the size is out of range.
+    """
     if not 32 <= size <= 1024:
         raise ValueError(f"a cat is drawn at 32 to 1024 pixels, not {size}")
-    cat = sample_cat(rng)
+    cat = sample_cat(rng, coat)
     return _photograph(cat, _paint(cat, max(size, SMALLEST_FIELD)), size)
 
 

@@ -66,10 +66,12 @@ class Dice:
         return choices[int(self.rng.choice(len(choices), p=share))]
 
 
-def sample_cat(rng: np.random.Generator) -> Cat:
-    """Sample what one cat looks like, where it sits and how it is lit."""
+def sample_cat(rng: np.random.Generator, coat_name: str | None = None) -> Cat:
+    """Sample what one cat looks like, where it sits and how it is lit; its coat is the named one, or any."""
     dice = Dice(rng)
     coat = dice.pick(COATS, COAT_WEIGHTS)
+    if coat_name is not None:
+        coat = next(named for named in COATS if named.name == coat_name)
     pose = dice.pick(list(POSE_WEIGHTS), list(POSE_WEIGHTS.values()))
     ledge = pose == "portrait" and dice.chance(0.18)
     head, radius = _sample_head(dice, BEHIND_LEDGE if ledge else HEAD_RANGES[pose])

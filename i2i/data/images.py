@@ -1,0 +1,103 @@
+"""What all sets of training images share: places, fitting to size, depth, memory of what was decoded."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from i2i.data import files
+from i2i.data.augment import Augmenter
+from i2i.data.config import DataConfig, Resize
+from i2i.data.geometry import Pixels, center_crop, resize, short_side_size
+
+CACHE_BYTES = 2 << 30  # resized images kept in memory, by all loader processes together
+Place = tuple[int, int]  # (index, epoch): every random draw of a sample comes from it and the seed
+
+
+class ImageSet(Dataset[dict[str, Tensor]], ABC):
+    """The examples of one split; ``self[index, epoch]`` is the same whoever asks, in whichever order.
+
+    An item holds images by domain, ``[C, H, W]``, uint8 (or float32 in [0, 1] where the files have 16 bits), already in
+    the run's direction, and ``index``.
+
+    Args:
+        config: options, with none of those that are found out from the files left None.
+        seed: the run's seed.
+        train: random crop, flip and augmentation; otherwise the whole (squashed) or middle (kept aspect) of the image.
+
+    Raises:
+        UserError: an augmentation does not exist or does not take its options.
+    """
+
+    def __init__(self, config: DataConfig, seed: int, *, train: bool) -> None:
+        self.config = config
+        self.seed = seed
+        self.train = train
+        self.deep = config.bits == 16
+        self.size = config.resolved_load_size if train else config.image_size
+        self.augment = Augmenter(config) if train else None
+        self._loaded: dict[int, tuple[Pixels, ...]] = {}
+        self._bytes = 0
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """Names of the examples, for messages and to notice that the images changed."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, place: Place) -> dict[str, Tensor]: ...
+
+    @abstractmethod
+    def as_held_out(self) -> ImageSet:
+        """Return the same examples as validation shows them."""
+
+    def _remember(self, key: int, images: tuple[Pixels, ...]) -> None:
+        """Keep decoded images while there is room; loader processes share it."""
+        worker = get_worker_info()
+        size = sum(image.nbytes for image in images)
+        if self._bytes + size <= CACHE_BYTES // (worker.num_workers if worker else 1):
+            self._loaded[key] = images
+            self._bytes += size
+
+    def _fit(self, image: Pixels, how: Resize | None, shaped_as: Pixels | None = None) -> Pixels:
+        """Return an image at load size, uint8, or float32 in [0, 1] where the files have 16 bits.
+
+        Where the aspect is kept, it is that of `shaped_as`, so that both images of a pair get one geometry.
+        """
+        image = to_floats(image) if self.deep else files.to_uint8(image)
+        model = image if shaped_as is None else shaped_as
+        keep = self.config.aspect == "keep"
+        height, width = short_side_size(model.shape[0], model.shape[1], self.size) if keep else (self.size, self.size)
+        image = resize(image, height, width, how or "bicubic")
+        return center_crop(image, self.size) if keep and not self.train else image
+
+
+def to_model_range(images: Tensor) -> Tensor:
+    """Return images, uint8 or floats in [0, 1], as fp32 in [-1, 1]."""
+    if images.dtype == torch.uint8:
+        return images.float().div_(127.5).sub_(1)
+    return images.float().mul(2).sub_(1)
+
+
+def to_floats(image: Pixels) -> npt.NDArray[np.float32]:
+    """Return pixels, uint8 or uint16, as float32 in [0, 1]."""
+    return image.astype(np.float32) / np.float32(65535 if image.dtype == np.uint16 else 255)
+
+
+def to_bytes(image: Pixels) -> npt.NDArray[np.uint8]:
+    """Return floats in [0, 1] as uint8."""
+    return np.round(image * 255).astype(np.uint8)
+
+
+def to_tensor(image: Pixels) -> Tensor:
+    """Return pixels ``[H, W, C]`` as a tensor ``[C, H, W]``."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
