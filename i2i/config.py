@@ -37,7 +37,7 @@ class Config(BaseModel):
     def _read_text(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        return {key: _read_text(cls, key, value) for key, value in values.items()}
+        return {key: _on_default(cls, key, _read_text(cls, key, value)) for key, value in values.items()}
 
 
 def _read_text(model: type[BaseModel], key: str, value: Any) -> Any:
@@ -51,6 +51,14 @@ def _read_text(model: type[BaseModel], key: str, value: Any) -> Any:
     if parts and all("name" in part.model_fields for part in parts):
         return {"name": value}
     return value
+
+
+def _on_default(model: type[BaseModel], key: str, value: Any) -> Any:
+    """Lay options on those of the part that stands there by default, so that one can be changed without its name."""
+    field = model.model_fields.get(key)
+    if field is None or not isinstance(value, Mapping) or not isinstance(field.default, Config):
+        return value
+    return merge(field.default.model_dump(), value, list(_models_in(field.annotation)))
 
 
 def natural(value: Any) -> Any:

@@ -67,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         explain = getattr(error, "format_message", None)  # of the parser's errors alone
         if explain is None:
             raise
-        typer.echo(f"error: {' '.join(explain().split())} (see: i2i --help, i2i COMMAND --help)", err=True)
+        typer.echo(
+            f"error: {' '.join(explain().replace('Value error, ', '').split())} (see: i2i --help, i2i COMMAND --help)",
+            err=True,
+        )
         return 2
 
 

@@ -90,7 +90,7 @@ def prepare(
     console = Console()
     with progress(console, "checking") as checking, progress(console, "writing") as writing:
         made = prepare_photos(
-            photos,
+            photos.expanduser(),
             data_root() / name / "photos",
             config.data,
             config.seed,
@@ -110,10 +110,10 @@ def prepare(
 @app.command()
 def preview(
     data: Annotated[str, typer.Argument(help="A data set or a folder.")],
-    output: Annotated[Path, typer.Argument(help="The PNG to write.")] = Path("preview.png"),
+    output: Annotated[Path, typer.Argument(help="The image to write.")] = Path("preview.png"),
     preset: Annotated[str, typer.Option(help="The preset whose sizes and augmentation are used.")] = "pix2pix",
     rows: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 12,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the image if it exists.")] = False,
     settings: Settings = None,
 ) -> None:
     """Write a sheet of what the network will see in training, and in validation."""
@@ -125,6 +125,9 @@ def preview(
     from i2i.errors import UserError
     from i2i.methods import METHODS
 
+    output = output.expanduser()
+    if output.suffix.lower() not in files.WRITABLE:
+        raise UserError(f"{output}: must be the name of an image, such as preview.png")
     if output.exists() and not overwrite:
         raise UserError(f"{output}: exists already; add --overwrite, or give another name")
     config, source = _config(data, settings, preset=preset)

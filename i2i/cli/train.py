@@ -94,7 +94,7 @@ def train(
         if name is None:
             raise UserError("name a preset (such as: i2i train pix2pix --data edges2cats; see: i2i list), or --resume")
         config, source = compose(name, data, flags)
-        outcome = start(config, source, console, run_dir)
+        outcome = start(config, source, console, run_dir.expanduser() if run_dir else None)
     run = outcome.checkpoint.parents[1]
     console.print(f"checkpoint: {outcome.checkpoint}", highlight=False, soft_wrap=True)
     if outcome.best:

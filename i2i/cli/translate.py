@@ -58,9 +58,12 @@ def translate(
 
     if from_photos and from_pairs:
         raise UserError("--from-photos and --from-pairs are both given; keep one")
-    if sheet is not None and (sheet.suffix.lower() != ".png" or (sheet.exists() and not overwrite)):
-        what = "exists already; add --overwrite" if sheet.exists() else "must end in .png"
-        raise UserError(f"--sheet {sheet}: {what}")
+    output = output.expanduser()
+    sheet = sheet.expanduser() if sheet else None
+    if sheet is not None and sheet.suffix.lower() not in files.WRITABLE:
+        raise UserError(f"--sheet {sheet}: must be the name of an image, such as sheet.png")
+    if sheet is not None and sheet.exists() and not overwrite:
+        raise UserError(f"--sheet {sheet}: exists already; add --overwrite")
     run = model or newest_run()
     translator = load(
         run, direction=direction, device=device, precision=precision, dropout=dropout, seed=seed, trust=trust

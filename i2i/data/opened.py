@@ -80,8 +80,10 @@ def find_folder(config: DataConfig, source: Source, seed: int, needs: Needs = "p
         folder = read(source.folder(), config.layout)
         # two folders of pairs are two heaps as well, whether their names match or not
         return read(folder.root, "unpaired") if needs == "heaps" and folder.layout == "two-folders" else folder
-    a, b = read(source.folder(), "photos"), read(find_source(config.source_b).folder(), "photos")
-    return two_heaps(a, b)
+    folder_a, folder_b = source.folder(), find_source(config.source_b, flag="--data-b").folder()
+    if folder_a.resolve() == folder_b.resolve():
+        raise UserError(f"--data-b {folder_b}: is the folder of A as well; give the one that holds B")
+    return two_heaps(read(folder_a, "photos"), read(folder_b, "photos"))
 
 
 def open_data(

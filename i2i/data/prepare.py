@@ -57,6 +57,8 @@ def prepare_photos(
     derive = config.derive
     if ahead and derive is None:
         raise UserError("--ahead: the data set derives no inputs from photos; leave the flag out")
+    if target.resolve().is_relative_to(photos.resolve()) or photos.resolve().is_relative_to(target.resolve()):
+        raise UserError(f"--photos {photos}: holds or lies in {target}, where the prepared photos go")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists already; add --overwrite to make it anew from {photos}")
     folder = read_folder(photos, layout="photos", val_share=config.val_share, seed=seed)

@@ -119,12 +119,13 @@ class Source:
         return self.recipe is not None and self.recipe.data.get("layout") == "photos"
 
 
-def find_source(given: str, *, recipe_alone: bool = False) -> Source:
+def find_source(given: str, *, recipe_alone: bool = False, flag: str = "--data") -> Source:
     """Return the data set or folder that `given` names; a bare word is a data set first.
 
     Args:
         given: a data set's name or a folder's path.
         recipe_alone: leave out what was prepared of it before.
+        flag: what the user typed it behind, for the error's words.
 
     Raises:
         UserError: there is neither.
@@ -145,7 +146,7 @@ def find_source(given: str, *, recipe_alone: bool = False) -> Source:
         if bare:  # the error of an unknown name offers the nearest one
             find_yaml(given, "datasets", "data set")
         what = "is a file; give the folder that holds it" if path.is_file() else "there is no such folder"
-        raise UserError(f"--data {given}: {what}")
+        raise UserError(f"{flag} {given}: {what}")
     absolute = path.resolve()
     layers = [read_yaml(absolute / PREPARED)] if (absolute / PREPARED).is_file() else []
     return Source(absolute.name, str(absolute), tuple(layers), path=absolute)

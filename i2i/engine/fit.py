@@ -184,7 +184,7 @@ class Loop:
                 if stop:
                     break
         assert self.checkpoint is not None
-        return Outcome(taken, self.checkpoint, self.state.best, interruption.exit_code)
+        return Outcome(taken, self.checkpoint, self.state.best, 0 if taken == self.total else interruption.exit_code)
 
     def _introduce(self) -> None:
         sizes = ", ".join(f"{n} {count_parameters(net) / 1e6:.1f} M" for n, net in self.method.networks.items())

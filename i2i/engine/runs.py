@@ -79,7 +79,7 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
     taken, total = step_of(checkpoint), config.train.total_steps(len(data.splits["train"]), config.data.batch_size)
     if taken >= total:
         raise UserError(
-            f"{run}: has taken {taken} of {total} steps already; give --steps or --epochs to train it longer"
+            f"{run}: has taken {taken} of {total} steps already; to train it longer, give more: --steps {2 * taken}"
         )
     return _fit(config, data, run, console, checkpoint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -83,6 +84,7 @@ def plan_files(
     Raises:
         UserError: there is no input, the output is within the input, or outputs exist or would fall together.
     """
+    _refuse_useless_output(source, output)
     if source.is_file():
         single = output.suffix.lower() in files.SUFFIXES and not output.is_dir()
         target = output if single else output / _named(Path(source.name), suffix)
@@ -107,6 +109,20 @@ def plan_files(
     jobs = [Job(str(path), target, lambda path=path: reader(path)) for path, target in outputs.items()]  # type: ignore[misc]
     refuse_clashes(jobs, overwrite)
     return jobs
+
+
+def _refuse_useless_output(source: Path, output: Path) -> None:
+    """Refuse what could not be written, before the first image is translated."""
+    is_image = output.suffix.lower() in files.SUFFIXES
+    if source.is_dir() and is_image and not output.is_dir():
+        raise UserError(f"{output}: is the name of an image, and {source} is a folder; give a folder")
+    if source.is_file() and output.suffix and not is_image and not output.is_dir():
+        raise UserError(f"{output}: '{output.suffix}' is no image format; end it in .png, or give a folder that exists")
+    standing = next(place for place in (output, *output.absolute().parents) if place.exists())
+    if standing.is_file() and (source.is_dir() or standing != output):
+        raise UserError(f"{standing}: is a file, so no folder of outputs can be made there; give another folder")
+    if standing.is_dir() and not os.access(standing, os.W_OK):
+        raise UserError(f"{standing}: may not be written to; give another folder")
 
 
 def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Job]:
@@ -273,12 +289,18 @@ def _translated(translator: Translator, images: Sequence[files.Pixels]) -> list[
     """Translate a batch; where memory runs out, its images one by one, with None for those that do not fit alone."""
     try:
         return list(translator.translate_pixels(images, deep=translator.data.bits == 16))
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
             raise
         if len(images) == 1:
             return [None]
     return [_translated(translator, [image])[0] for image in images]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out: the GPU's, which is a kind of RuntimeError, or the machine's."""
+    words = ("not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _write(path: Path, output: files.Pixels, size: tuple[int, int]) -> None:
@@ -306,6 +328,11 @@ def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Itera
                 entry = future.result()
             except UserError as error:
                 failures.append(str(error))
+                continue
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                failures.append(f"{jobs[index].name}: needs more memory than there is; try a smaller --size")
                 continue
             group = waiting.setdefault((entry.pixels.shape, entry.pixels.dtype.name), [])
             group.append((index, entry))
@@ -380,7 +407,23 @@ def plan(
     if prepare == "photos" and size is None:
         size = translator.data.image_size
         say(f"photos: worked on at short side {size}, as in training, and enlarged back (change with --size)")
-    return plan_files(Path(source), output, suffix, reader_of(translator, prepare, size), overwrite)
+    jobs = plan_files(Path(source).expanduser(), output, suffix, reader_of(translator, prepare, size), overwrite)
+    if prepare == "inputs":
+        _hint(translator, Path(jobs[0].name), say)
+    return jobs
+
+
+def _hint(translator: Translator, first: Path, say: Callable[[str], None]) -> None:
+    """Say what the first input looks like, if it looks unlike what the model was trained on."""
+    try:
+        info = files.read_info(first)
+    except UserError:
+        return  # it will be named as failed
+    data = translator.data
+    if data.layout == "side-by-side" and info.width == 2 * info.height:
+        say("note: the inputs look like side-by-side pairs, as in training; to take the input's half: --from-pairs")
+    if data.derive is not None and data.direction == "AtoB" and info.channels >= 3 > data.derive.channels:
+        say(f"note: the model takes {data.derive.name}; if these are photos: --from-photos")
 
 
 def _open_split(translator: Translator, name: str, split: str, say: Callable[[str], None]) -> tuple[DataFolder, Split]:

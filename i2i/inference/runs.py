@@ -56,6 +56,9 @@ def find_checkpoint(path: Path) -> Path:
     Raises:
         UserError: there is none.
     """
+    path = path.expanduser()
+    if not path.exists() and (RUNS / path).exists():
+        path = RUNS / path
     if STEP.fullmatch(path.name) and path.is_dir():
         return path
     if is_run(path):

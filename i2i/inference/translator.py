@@ -53,7 +53,7 @@ def load(
         UserError: there is no such model, it is damaged, it names code and is not trusted, or it does not go in that
             direction.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     is_file = path.suffix.lower() in junyanz.SUFFIXES and not path.is_dir()
     model = _from_file(path, direction) if is_file else _from_run(path, direction, trust)
     return Translator(

@@ -54,7 +54,8 @@ class Precision:
     def memory_format(self, channels_last: bool | None = None) -> torch.memory_format:
         """Return the memory layout that convolutions prefer; `channels_last` says so or otherwise.
 
-        That is channels_last, save in fp32 on a CPU, where a training step took 1.2 times as long (tools/bench.py).
+        That is channels_last, save in fp32 on a CPU, where it makes a training step slower
+        (tools/results/step-cpu.json).
         """
         if channels_last is None:
             channels_last = self.device.type != "cpu" or self.dtype != torch.float32

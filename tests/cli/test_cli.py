@@ -69,6 +69,28 @@ def test_a_broken_image_is_named_and_the_rest_translated(
     assert "translated: 7 images to out, 1 failed" in captured.out
 
 
+def test_outputs_that_cannot_be_are_refused_before_the_work(
+    preset: str, photos: Callable[..., Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = photos()
+    assert main(["train", preset, "--data", str(folder), "--set", "data.derive=edges", "--run-dir", "runs/x"]) == 0
+    (tmp_path / "afile").write_text("mine")
+    for output, message in (
+        ("afile", "is a file"),
+        ("afile/deep/er", "is a file"),
+        ("out.png", "is the name of an image"),
+    ):
+        assert message in error_of(capsys, "translate", str(folder), output)
+    assert "'.txt' is no image format" in error_of(capsys, "translate", str(folder / "p0.png"), "out.txt")
+    assert "must be the name of an image" in error_of(capsys, "translate", str(folder), "out", "--sheet", "photos")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["translate", "~/photos", "~/out", "--model", "x"]) == 0  # a bare name is a run's, ~ is home
+    assert "if these are photos: --from-photos" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").iterdir())) == 8
+    assert main(["translate", str(folder / "p0.png"), "huge", "--size", "400000"]) == 1
+    assert "p0.png: needs more memory than there is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -100,6 +122,10 @@ def test_a_broken_image_is_named_and_the_rest_translated(
         (["data", "prepare", "edges2cats", "--photos", "nowhere"], "nowhere"),
         (["data", "preview", "PHOTOS"], "plain photos, not pairs"),
         (["trian"], "trian"),
+        (["data", "prepare", "edges2cats", "--photos", "."], "where the prepared photos go"),
+        (["data", "preview", "PHOTOS", "sheet.txt"], "must be the name of an image"),
+        (["train", "cyclegan", "--data", "PHOTOS", "--data-b", "./nowhere"], "--data-b "),
+        (["train", "cyclegan", "--data", "PHOTOS", "--data-b", "PHOTOS"], "is the folder of A as well"),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -9,8 +9,8 @@ from i2i.config import Layer, parse_setting, resolve
 from i2i.data import DataConfig
 from i2i.engine.config import RunConfig, TrainConfig, compose
 from i2i.errors import UserError
-from i2i.methods import Pix2PixConfig
-from i2i.nn import ResNetConfig, UNetConfig
+from i2i.methods import CycleGANConfig, Pix2PixConfig
+from i2i.nn import PatchGANConfig, ResNetConfig, UNetConfig
 from i2i.optim import OptimConfig
 from i2i.optim.schedule import Linear, Step
 
@@ -144,3 +144,11 @@ def test_completion_leaves_nothing_to_chance(size: int, batch: int, depth: int, 
     assert config.method.inference.statistics == statistics
     assert resolve(RunConfig, [Layer("saved", config.model_dump(mode="json"))]) == config
     assert config.completed(data) == config
+
+
+def test_options_of_a_methods_default_parts_need_no_names() -> None:
+    settings = ["method.name=cyclegan", "method.generator.ngf=8", "method.discriminator.ndf=8"]
+    config = resolve(RunConfig, [parse_setting(text) for text in settings])
+    assert isinstance(config.method, CycleGANConfig)
+    assert config.method.generator == ResNetConfig(ngf=8)
+    assert config.method.discriminator == PatchGANConfig(ndf=8, norm="instance")  # CycleGAN's own default stays

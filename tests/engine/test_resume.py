@@ -91,7 +91,7 @@ def test_what_makes_it_another_run_is_refused(
     run = tmp_path / "run"
     with pytest.raises(UserError, match=r"method\.lambda_l1, train\.ema cannot change"):
         go_on(run, [parse_setting("method.lambda_l1=1"), parse_setting("train.ema=null")], quiet)
-    with pytest.raises(UserError, match=r"taken 2 of 2 steps already; give --steps"):
+    with pytest.raises(UserError, match=r"taken 2 of 2 steps already; to train it longer, give more: --steps 4"):
         go_on(run, [], quiet)
     assert json.loads((run / "run.json").read_text())["status"] == "done"  # what was refused changed nothing
     assert go_on(run, [steps_flag(3), parse_setting("data.workers=1")], quiet).steps == 3
