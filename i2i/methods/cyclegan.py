@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, field_validator
+from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
-from i2i.config import Config
 from i2i.errors import UserError
 from i2i.losses import gan_loss, l1
-from i2i.methods.base import Batch, Direction, Method, Scalars, detached, existing_gan_loss, network_spec
+from i2i.methods.base import Batch, Direction, Method, Scalars, TranslationConfig, detached, network_spec
 from i2i.methods.pool import ImagePool
 from i2i.nn import (
     DiscriminatorConfig,
@@ -21,15 +20,13 @@ from i2i.nn import (
     ResNetConfig,
     build_discriminator,
     build_generator,
-    fitted_to_size,
     forward_each,
     frozen,
-    refuse_small_images,
 )
 from i2i.optim import OptimConfig, Precision, Stepper
 
 
-class CycleGANConfig(Config):
+class CycleGANConfig(TranslationConfig):
     """Options of CycleGAN; the defaults are the paper's.
 
     Attributes:
@@ -54,21 +51,6 @@ class CycleGANConfig(Config):
     lambda_identity: NonNegativeFloat = 0.5
     pool_size: NonNegativeInt = 50
     inference: InferencePolicy | None = None
-
-    _gan_loss_exists = field_validator("gan_loss")(existing_gan_loss)
-
-    def completed(self, image_size: int, batch_size: int) -> CycleGANConfig:
-        """Return these options with everything left None chosen for training at that size and batch.
-
-        Raises:
-            UserError: the images are too small for a network.
-        """
-        generator = fitted_to_size(self.generator, image_size)
-        for network in (generator, self.discriminator):
-            refuse_small_images(network, image_size, batch_size)
-        statistics: Literal["image", "running"] = "image" if batch_size == 1 else "running"
-        policy = self.inference or InferencePolicy(statistics=statistics)
-        return self.model_copy(update={"generator": generator, "inference": policy})
 
 
 class CycleGAN(Method):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat, field_validator
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
-from i2i.config import Config
 from i2i.losses import gan_loss, l1
-from i2i.methods.base import Batch, Direction, Method, Scalars, detached, existing_gan_loss, network_spec
+from i2i.methods.base import Batch, Direction, Method, Scalars, TranslationConfig, detached, network_spec
 from i2i.metrics import psnr, ssim
 from i2i.nn import (
     DiscriminatorConfig,
@@ -20,15 +19,13 @@ from i2i.nn import (
     UNetConfig,
     build_discriminator,
     build_generator,
-    fitted_to_size,
     frozen,
     inference_mode,
-    refuse_small_images,
 )
 from i2i.optim import OptimConfig, Precision, Stepper
 
 
-class Pix2PixConfig(Config):
+class Pix2PixConfig(TranslationConfig):
     """Options of pix2pix; the defaults are the paper's.
 
     Attributes:
@@ -48,25 +45,6 @@ class Pix2PixConfig(Config):
     lambda_gan: NonNegativeFloat = 1.0
     lambda_l1: NonNegativeFloat = 100.0
     inference: InferencePolicy | None = None
-
-    def completed(self, image_size: int, batch_size: int) -> Pix2PixConfig:
-        """Return these options with everything left None chosen for training at that size and batch.
-
-        Raises:
-            UserError: the images are too small for a network.
-        """
-        generator = fitted_to_size(self.generator, image_size)
-        for network in (generator, self.discriminator):
-            refuse_small_images(network, image_size, batch_size)
-        statistics: Literal["image", "running"] = "image" if batch_size == 1 else "running"
-        return self.model_copy(
-            update={
-                "generator": generator,
-                "inference": self.inference or InferencePolicy(statistics=statistics),
-            }
-        )
-
-    _gan_loss_exists = field_validator("gan_loss")(existing_gan_loss)
 
 
 class Pix2Pix(Method):
