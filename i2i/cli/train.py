@@ -34,6 +34,9 @@ def train(
     precision: Annotated[str | None, typer.Option(help="auto, bf16, fp16 or fp32.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     workers: Annotated[int | None, typer.Option(help="Loader processes.")] = None,
+    init_from: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Begin with the weights of a run, a checkpoint or .pth files.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="The run's folder, instead of runs/<time>-<name>-<data>.")
@@ -69,6 +72,7 @@ def train(
         "method.gan_loss": gan_loss,
         "train.precision": precision,
         "train.device": device,
+        "train.init_from": init_from,
         "seed": seed,
     }
     flags = [

@@ -15,7 +15,7 @@ def translate(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder, or for one image a file.")],
     model: Annotated[
         Path | None,
-        typer.Option(help="A run, a checkpoint, or a foreign .pth file; the newest run if none is named."),
+        typer.Option(help="A run, a checkpoint, a foreign .pth file or a folder of such; the newest run if left out."),
     ] = None,
     direction: Annotated[
         Literal["AtoB", "BtoA"] | None, typer.Option(help="AtoB or BtoA, for models that go both ways.")
@@ -32,6 +32,10 @@ def translate(
     from_pairs: Annotated[
         bool, typer.Option("--from-pairs", help="Take the input's half of side-by-side pairs.")
     ] = False,
+    statistics: Annotated[
+        Literal["running", "image"] | None,
+        typer.Option(help="What batch norm divides by: running statistics, or those of each image."),
+    ] = None,
     dropout: Annotated[Literal["off", "sample"] | None, typer.Option(help="off, or sample as in training.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of sampled dropout.")] = 0,
     sheet: Annotated[
@@ -66,7 +70,14 @@ def translate(
         raise UserError(f"--sheet {sheet}: exists already; add --overwrite")
     run = model or newest_run()
     translator = load(
-        run, direction=direction, device=device, precision=precision, dropout=dropout, seed=seed, trust=trust
+        run,
+        direction=direction,
+        device=device,
+        precision=precision,
+        statistics=statistics,
+        dropout=dropout,
+        seed=seed,
+        trust=trust,
     )
     typer.echo(f"model: {translator.describe()}{'' if model else ' (the newest run)'}")
     jobs = plan(

@@ -11,7 +11,8 @@ from i2i.config import Config, natural
 from i2i.data.derive import DerivationConfig
 from i2i.data.layouts import Layout
 
-Channels = Annotated[int, Field(ge=1, le=4)]
+MAX_CHANNELS = 64  # beyond any sensor's bands
+Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Resize = Literal["bicubic", "nearest"]
 PAPER_JITTER = 286 / 256  # Isola et al. 2017, section 6.2: enlarge to 286, crop 256
 

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from torch import Tensor, nn
 
 from i2i.engine.config import RunConfig
 from i2i.errors import UserError
-from i2i.inference.runs import checkpoints, load_weights, read_tensors, step_of, write_tensors
+from i2i.inference.runs import checkpoints, folder_name, load_weights, read_tensors, step_of, write_tensors
+from i2i.inference.trained import Direction, TrainedModel
 from i2i.methods import Method
+from i2i.methods.base import network_spec
+from i2i.nn import InferencePolicy
 from i2i.optim import Ema, Schedule
 
 
@@ -32,21 +36,57 @@ class TrainState:
 
 def save_checkpoint(run: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> Path:
     """Write ``checkpoints/step_00010000`` after `step` steps: into a temporary folder, flushed, then renamed."""
-    final = run / "checkpoints" / f"step_{step:08d}"
+    with _made_whole(run, step) as folder:
+        _write(folder, step, state, config, data_digest)
+    return run / "checkpoints" / folder_name(step)
+
+
+def save_imported(
+    run: Path, model: TrainedModel, direction: Direction, policy: InferencePolicy, config: RunConfig
+) -> Path:
+    """Write the networks of a foreign model as a checkpoint after no steps of ours, without the state of a training.
+
+    Args:
+        run: the run's folder.
+        model: what was opened.
+        direction: in which a generator translates whose file does not say.
+        policy: how the generators run.
+        config: what is known of how they were trained.
+    """
+    with _made_whole(run, 0) as folder:
+        for name, network in model.networks.items():
+            way = direction if direction in network.translates else next(iter(network.translates), None)
+            header = {
+                "method": model.method,
+                "role": name,
+                "network": network_spec(network.config, network.in_channels, network.out_channels),
+                "policy": policy.model_dump(),
+                "translates": way,
+                "step": 0,
+                "imported_from": str(network.file),
+                "config": config.model_dump(mode="json"),
+            }
+            write_tensors(folder / f"{name}.safetensors", network.read(), header)
+    return run / "checkpoints" / folder_name(0)
+
+
+@contextmanager
+def _made_whole(run: Path, step: int) -> Iterator[Path]:
+    """Give out a temporary folder that becomes the checkpoint of that step once it is complete."""
+    final = run / "checkpoints" / folder_name(step)
     temporary = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _write(temporary, step, state, config, data_digest)
+        yield temporary
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     shutil.rmtree(final, ignore_errors=True)  # a checkpoint of the same step, from before a resume
     os.replace(temporary, final)
-    return final
 
 
-def _write(temporary: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> None:
+def _write(folder: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> None:
     method, dump = state.method, config.model_dump(mode="json")
     translations = method.translations(config.data.direction)
     for name, network in method.networks.items():
@@ -59,16 +99,16 @@ def _write(temporary: Path, step: int, state: TrainState, config: RunConfig, dat
             "step": step,
             "config": dump,
         }
-        write_tensors(temporary / f"{name}.safetensors", network.state_dict(), header)
+        write_tensors(folder / f"{name}.safetensors", network.state_dict(), header)
         if name in state.emas:
             shadow = state.emas[name].shadow.state_dict()
-            write_tensors(temporary / f"{name}_ema.safetensors", shadow, {**header, "ema": config.train.ema})
+            write_tensors(folder / f"{name}_ema.safetensors", shadow, {**header, "ema": config.train.ema})
     tensors: dict[str, Tensor] = {f"method/{key}": value for key, value in method.state().items()}
     scalers: dict[str, Mapping[str, float]] = {}
     for name, stepper in method.steppers.items():
         moments, scalers[name] = stepper.state()
         tensors |= {f"optim/{name}/{key}": value for key, value in moments.items()}
-    write_tensors(temporary / "train.safetensors", tensors, {"step": step})
+    write_tensors(folder / "train.safetensors", tensors, {"step": step})
     rest = {
         "step": step,
         "schedule": state.schedule.state(),
@@ -77,7 +117,7 @@ def _write(temporary: Path, step: int, state: TrainState, config: RunConfig, dat
         "data": data_digest,
         "config": dump,
     }
-    with (temporary / "train.json").open("w", encoding="utf-8") as file:
+    with (folder / "train.json").open("w", encoding="utf-8") as file:
         json.dump(rest, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
@@ -97,9 +137,9 @@ def load_checkpoint(checkpoint: Path, state: TrainState, data_digest: str) -> in
         )
     method = state.method
     for name, network in method.networks.items():
-        load_weights(network, checkpoint / f"{name}.safetensors")
+        _read_network(network, checkpoint / f"{name}.safetensors")
         if name in state.emas:
-            load_weights(state.emas[name].shadow, checkpoint / f"{name}_ema.safetensors")
+            _read_network(state.emas[name].shadow, checkpoint / f"{name}_ema.safetensors")
     tensors = read_tensors(checkpoint / "train.safetensors")
     for name, stepper in method.steppers.items():
         stepper.load_state(_below(tensors, f"optim/{name}/"), rest["scalers"][name])
@@ -107,6 +147,10 @@ def load_checkpoint(checkpoint: Path, state: TrainState, data_digest: str) -> in
     state.schedule.load_state(rest["schedule"])
     state.best.update(rest["best"])
     return int(rest["step"])
+
+
+def _read_network(network: nn.Module, file: Path) -> None:
+    load_weights(network, read_tensors(file), file)
 
 
 def read_train_json(checkpoint: Path) -> dict[str, Any]:

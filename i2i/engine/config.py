@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from i2i.config import Config, Layer, read_yaml, resolve
 from i2i.data import DataConfig, Source, find_source
 from i2i.errors import UserError
-from i2i.methods import MethodConfig, Pix2PixConfig
+from i2i.inference.trained import TrainedModel, open_model
+from i2i.methods import METHODS, MethodConfig, Pix2PixConfig
+from i2i.nn import Imported
 from i2i.optim import OptimConfig, PrecisionName
 from i2i.resources import find_yaml
 
@@ -21,6 +23,8 @@ class TrainConfig(Config):
     Attributes:
         epochs: passes over the training images; either this or `steps`.
         steps: optimizer steps.
+        init_from: a trained model (a run, a checkpoint, foreign files) whose weights training begins with; its networks
+            are taken over with them.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: arithmetic of the forwards; ``auto`` is bf16 where the device has it.
         channels_last: memory layout of images and weights; None: the one that is faster on the device.
@@ -37,6 +41,7 @@ class TrainConfig(Config):
 
     epochs: PositiveFloat | None = None
     steps: PositiveInt | None = None
+    init_from: str | None = None
     device: str = "auto"
     precision: PrecisionName = "auto"
     channels_last: bool | None = None
@@ -102,18 +107,80 @@ def compose(
         UserError: a preset, a data set or an option is wrong.
     """
     base = read_yaml(find_yaml(preset, "configs", "preset"))
-    named = [_source_in(layer) for layer in (base, *flags)]
-    source = find_source(data or next(filter(None, reversed(named)), ""), recipe_alone=recipe_alone)
+    named = _last_named((base, *flags), "data", "source")
+    source = find_source(data or named or "", recipe_alone=recipe_alone)
     own = Layer("the run", {"preset": preset, "data": {"source": source.given}})
-    return resolve(RunConfig, [base, *source.layers, *flags, own]), source
+    init_from = _last_named((base, *flags), "train", "init_from")
+    if init_from is None:
+        return resolve(RunConfig, [base, *source.layers, *flags, own]), source
+    model = open_model(init_from)
+    recorded = Layer("the run", {"train": {"init_from": str(model.path.resolve())}})
+    config = resolve(RunConfig, [base, *source.layers, _taken_over(model), *flags, own, recorded])
+    _refuse_other_networks(model, config)
+    return _with_channels_of(model, config), source
 
 
-def _source_in(layer: Layer) -> str:
-    """Return the data set that a layer names, if it names one."""
-    section = layer.options.get("data", {})
-    if not isinstance(section, dict):
-        raise UserError(f"{layer.origin}: option 'data' must hold options such as `source: NAME`, not '{section}'")
-    source = section.get("source", "")
-    if not isinstance(source, str):
-        raise UserError(f"{layer.origin}: option 'data.source' must be a name or a path, not '{source}'")
-    return source
+def _last_named(layers: Sequence[Layer], section: str, key: str) -> str | None:
+    """Return what the layers say of an option that must be known before they can be laid on top of each other."""
+    named = None
+    for layer in layers:
+        options = layer.options.get(section, {})
+        if not isinstance(options, dict):
+            raise UserError(
+                f"{layer.origin}: option '{section}' must hold options such as `{key}: NAME`, not '{options}'"
+            )
+        value = options.get(key) or None
+        if not isinstance(value, str | None):
+            raise UserError(f"{layer.origin}: option '{section}.{key}' must be a name or a path, not '{value}'")
+        named = value or named
+    return named
+
+
+def _taken_over(model: TrainedModel) -> Layer:
+    """Return the options that build the networks of a trained model again."""
+    parts: dict[str, Any] = {}
+    for network in model.networks.values():
+        # Whoever fine-tunes code of his own names it himself: a file's word is not enough to run it.
+        if not isinstance(network.config, Imported):
+            parts[network.kind] = network.config.model_dump(mode="json")
+    told = {} if model.foreign else {"direction": model.data.direction}
+    return Layer(f"--init-from {model.path}", {"method": parts, "data": told})
+
+
+def _refuse_other_networks(model: TrainedModel, config: RunConfig) -> None:
+    """Refuse options by which the trained weights would not fit; dropout and initial weights make no difference."""
+    for name, network in model.networks.items():
+        ours = getattr(config.method, network.kind).model_dump(exclude={"dropout", "init"})
+        theirs = network.config.model_dump(exclude={"dropout", "init"})
+        if wrong := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
+            key = "name" if "name" in wrong else wrong[0]
+            raise UserError(
+                f"--init-from {model.path}: its {name} has {key} {theirs.get(key)}, and method.{network.kind}.{key} is "
+                f"{ours.get(key)}; leave that option out, or write method.{network.kind}.{key}={theirs.get(key)}"
+            )
+
+
+def _with_channels_of(model: TrainedModel, config: RunConfig) -> RunConfig:
+    """Let images become what the trained networks take."""
+    wanted = METHODS[config.method.name].generators
+    role = next((name for name in wanted if name in model.networks), None)
+    if role is None:
+        hint = f"train it with: i2i train {model.method}"
+        if model.foreign and "G_AB" in wanted:
+            hint = "name the file latest_net_G_A.pth if it turns A into B, latest_net_G_B.pth if B into A"
+        raise UserError(
+            f"--init-from {model.path}: holds {', '.join(model.networks)}, and the generators of {config.method.name} "
+            f"are {', '.join(wanted)}; {hint}"
+        )
+    network = model.networks[role]
+    a, b = network.in_channels, network.out_channels
+    if (role == "G_BA") != (config.data.direction == "BtoA"):
+        a, b = b, a
+    channels = {"channels_a": a, "channels_b": b}
+    for key, count in channels.items():
+        if getattr(config.data, key) not in (None, count):
+            raise UserError(
+                f"--init-from {model.path}: its {role} wants data.{key}={count}, not {getattr(config.data, key)}; "
+                "leave that option out"
+            )
+    return config.model_copy(update={"data": config.data.model_copy(update=channels)})

@@ -34,6 +34,7 @@ from i2i.engine.validation import Validator
 from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
 from i2i.errors import UserError, did_you_mean
 from i2i.inference.runs import checkpoints, step_of
+from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
@@ -74,6 +75,8 @@ def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: 
     precision = Precision(config.train.precision, choose_device(config.train.device))
     method = build_method(config, data, precision)
     _check_watched(config, method)
+    if config.train.init_from and checkpoint is None:
+        _begin_with(open_model(config.train.init_from), method, console)
     total = config.train.total_steps(len(data.splits["train"]), config.data.batch_size)
     state = TrainState(
         method,
@@ -86,6 +89,14 @@ def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: 
         console.print(f"checkpoints after step {first} were moved to {moved}", highlight=False, soft_wrap=True)
     with _kernels(config.train.deterministic), Loop(config, data, run, console, precision, state, first, total) as loop:
         return loop.train()
+
+
+def _begin_with(model: TrainedModel, method: Method, console: Console) -> None:
+    """Give a method the weights of a trained model and say which of its networks begin anew."""
+    taken = model.load_into(method.networks)
+    fresh = [name for name in method.networks if name not in taken]
+    begun_anew = f"; {', '.join(fresh)} begin anew" if fresh else ""
+    console.print(f"init: {', '.join(taken)} from {model.path}{begun_anew}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

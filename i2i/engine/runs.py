@@ -20,19 +20,21 @@ from rich.console import Console
 from i2i import __version__
 from i2i.config import Config, Layer, resolve
 from i2i.data import Data, Source, find_source, open_data
-from i2i.engine.checkpoint import read_train_json
+from i2i.engine.checkpoint import read_train_json, save_imported
 from i2i.engine.config import RunConfig, TrainConfig
 from i2i.engine.fit import Outcome, fit
 from i2i.engine.writers import progress, typed
 from i2i.errors import UserError
 from i2i.inference.runs import RUNS, find_checkpoint, is_run, step_of
+from i2i.inference.trained import Direction, TrainedModel
 from i2i.methods import METHODS
+from i2i.nn import Statistics
 from i2i.optim import choose_device
 
 # What may differ between a run and its resumption: how long, where and how cautiously it trains. A moved folder of data
 # is recognised by the names of its images.
 MAY_CHANGE = {"data.source", "data.source_b", "data.workers", "optim.lr", "optim.lr_d", "optim.clip_norm"} | {
-    f"train.{name}" for name in TrainConfig.model_fields if name != "ema"
+    f"train.{name}" for name in TrainConfig.model_fields if name not in ("ema", "init_from")
 }
 
 
@@ -61,6 +63,11 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
     run = checkpoint.parents[1]
     if not is_run(run):
         raise UserError(f"{path}: is not in a run's checkpoints/ folder; --resume needs the whole run")
+    if not (checkpoint / "train.json").exists():
+        raise UserError(
+            f"{checkpoint}: holds networks alone, not the state of a training; begin a new run with their weights: "
+            f"{typed('i2i')} train PRESET --init-from {path}"
+        )
     saved = read_train_json(checkpoint)["config"]
     before = resolve(RunConfig, [Layer(str(checkpoint), saved)])
     config = resolve(RunConfig, [Layer(str(checkpoint), saved), *flags])
@@ -84,10 +91,43 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
     return _fit(config, data, run, console, checkpoint)
 
 
-def _refuse_used(folder: Path) -> None:
+def import_model(
+    model: TrainedModel, run: Path, direction: Direction | None = None, statistics: Statistics | None = None
+) -> Path:
+    """Keep foreign networks as a run of ours and return its checkpoint.
+
+    It can be translated with and trained further (``--init-from``), but not resumed: foreign files hold no optimizers.
+
+    Args:
+        model: what was opened.
+        run: the run's folder, which is made.
+        direction: which way a generator translates, where its file does not say; None: AtoB.
+        statistics: what batch norm divides by at inference; None: its running statistics.
+
+    Raises:
+        UserError: the model is a run of ours already, does not go in that direction, or the folder is in use.
+    """
+    if not model.foreign:
+        raise UserError(f"{model.path}: is of i2i's own format already")
+    _refuse_used(run, "")
+    _, way = model.generator(direction)
+    policy = model.policy.model_copy(update={"statistics": statistics} if statistics else {})
+    parts: dict[str, Any] = {
+        network.kind: network.config.model_dump(mode="json") for network in model.networks.values()
+    }
+    options: dict[str, Any] = {"preset": model.method, "method": {"name": model.method, **parts}}
+    config = resolve(RunConfig, [Layer(str(model.path), options)])
+    config = config.model_copy(update={"data": model.data.model_copy(update={"direction": way})})
+    checkpoint = save_imported(run, model, way, policy, config)
+    _write_config(run, config)
+    _note(run, status="imported", imported_from=str(model.path), i2i=__version__)
+    return checkpoint
+
+
+def _refuse_used(folder: Path, flag: str = "--run-dir ") -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        hint = f"; to go on with it: {typed('i2i')} train --resume {folder}" if is_run(folder) else ""
-        raise UserError(f"--run-dir {folder}: is not empty{hint}")
+        hint = f"; to go on with it: {typed('i2i')} train --resume {folder}" if flag and is_run(folder) else ""
+        raise UserError(f"{flag}{folder}: is not empty{hint}")
 
 
 def _make_folder(folder: Path | None, name: str) -> Path:
@@ -120,12 +160,16 @@ def _say(console: Console, line: str) -> None:
 
 
 def _fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: Path | None) -> Outcome:
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    (run / "config.yaml").write_text(text, encoding="utf-8")
+    _write_config(run, config)
     with _status(run):
         outcome = fit(config, data, run, console, checkpoint)
     _note(run, status="stopped" if outcome.exit_code else "done", last=outcome.steps, best=outcome.best)
     return outcome
+
+
+def _write_config(run: Path, config: RunConfig) -> None:
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    (run / "config.yaml").write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ the code names layers by their places in nested sequences, so that a place tells
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ State = Mapping[str, Tensor]
 NetworkConfig = UNetConfig | ResNetConfig | PatchGANConfig | PixelGANConfig
 
 SUFFIXES = (".pth", ".pt")
+FILE = re.compile(r"(?:(?P<save>latest|\d+|iter_\d+)_)?net_(?P<role>[GD](?:_[AB])?)\.(?i:pth?)")
+# Its D_A judges the translations of its G_A, which are of domain B.
+ROLES = {"G": "G", "D": "D", "G_A": "G_AB", "G_B": "G_BA", "D_A": "D_B", "D_B": "D_A"}
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -69,8 +73,8 @@ class Foreign:
         return f"{what}, {norm}, {self.in_channels} to {self.out_channels} channels"
 
 
-def load_junyanz_network(path: str | Path) -> tuple[nn.Module, Foreign]:
-    """Return the trained network that a file holds, in training mode on the CPU in fp32, and what it is.
+def read_network(path: str | Path) -> tuple[Foreign, dict[str, Tensor]]:
+    """Return what network a file holds, and its weights by the names that ours have, on the CPU in fp32.
 
     Raises:
         UserError: the file is missing or damaged, holds more than weights, or holds another network's.
@@ -78,19 +82,44 @@ def load_junyanz_network(path: str | Path) -> tuple[nn.Module, Foreign]:
     state = read_state(path)
     try:
         foreign = recognise(state)
-        weights = convert(state, foreign)
+        return foreign, convert(state, foreign)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    with torch.device("meta"):  # no weights are drawn that would be thrown away
-        network = foreign.build()
-    network.load_state_dict(weights, assign=True)
-    return network, foreign
 
 
-def trained_direction(path: str | Path) -> Literal["AtoB", "BtoA"] | None:
-    """Return the direction that the name of a CycleGAN's generator tells; None for other names."""
-    stem = Path(path).stem
-    return "AtoB" if stem.endswith("net_G_A") else "BtoA" if stem.endswith("net_G_B") else None
+def role_of(path: Path) -> str | None:
+    """Return what `i2i.methods` calls the network that a file's name tells; None for other names."""
+    match = FILE.fullmatch(path.name)
+    return ROLES[match["role"]] if match else None
+
+
+def network_files(folder: Path) -> dict[str, Path]:
+    """Return the files of a training's folder by role: its ``latest``, or else its last epoch or iteration.
+
+    Empty where there are none, or no folder.
+    """
+    saves: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.glob("*.pth")):
+        match = FILE.fullmatch(path.name)
+        if match:
+            saves.setdefault(match["save"] or "", {})[ROLES[match["role"]]] = path
+
+    def lateness(save: str) -> tuple[bool, bool, int]:
+        number = save.removeprefix("iter_")
+        return save == "latest", save.isdecimal(), int(number) if number.isdecimal() else -1
+
+    return saves[max(saves, key=lateness)] if saves else {}
+
+
+def recorded_options(folder: Path) -> dict[str, str]:
+    """Return the options that the code noted beside its files (``train_opt.txt``), as text; none where it did not."""
+    path = folder / "train_opt.txt"
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition("[default:")[0].partition(":") for line in lines)
+    return {key.strip(): value.strip() for key, sign, value in pairs if sign}
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:

@@ -26,6 +26,11 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted((p for p in folder.glob("step_*") if STEP.fullmatch(p.name)), key=step_of)
 
 
+def folder_name(step: int) -> str:
+    """Return what the checkpoint after `step` steps is called."""
+    return f"step_{step:08d}"
+
+
 def step_of(checkpoint: Path) -> int:
     """Return how many steps were taken before this checkpoint."""
     match = STEP.fullmatch(checkpoint.name)
@@ -112,13 +117,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: is missing or damaged ({error})") from error
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a network's weights from a file of `write_tensors`.
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], file: Path, *, assign: bool = False) -> None:
+    """Give a network the weights that were read from `file`.
+
+    Args:
+        network: what takes them.
+        weights: tensors by name.
+        file: where they come from, for the error's words.
+        assign: let the network keep these very tensors instead of copying them.
 
     Raises:
-        UserError: the file does not hold this network.
+        UserError: they are another network's.
     """
     try:
-        network.load_state_dict(read_tensors(path))
+        network.load_state_dict(weights, assign=assign)
     except RuntimeError as error:
-        raise UserError(f"{path}: does not fit the network: {str(error).splitlines()[-1].strip()}") from error
+        raise UserError(f"{file}: does not fit the network: {str(error).splitlines()[-1].strip()}") from error

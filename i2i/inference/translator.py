@@ -5,26 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from i2i.data import DataConfig, files, to_model_range
-from i2i.errors import UserError
-from i2i.inference import junyanz
-from i2i.inference.runs import find_checkpoint, load_weights, read_header
-from i2i.nn import GeneratorConfig, Imported, InferencePolicy, apply_policy, build_generator
+from i2i.data.config import MAX_CHANNELS
+from i2i.inference.trained import Direction, open_model
+from i2i.nn import InferencePolicy, apply_policy
 from i2i.optim import Precision, PrecisionName, choose_device
 from i2i.seeding import torch_seeded
 
 Images = TypeVar("Images")
-Direction = Literal["AtoB", "BtoA"]
 
 
 def load(
@@ -33,18 +29,21 @@ def load(
     direction: Direction | None = None,
     device: str = "auto",
     precision: PrecisionName = "fp32",
+    statistics: Literal["running", "image"] | None = None,
     dropout: Literal["off", "sample"] | None = None,
     seed: int = 0,
     trust: bool = False,
 ) -> Translator:
-    """Load a trained model from a run (its last checkpoint), from one checkpoint, or from a foreign file.
+    """Load a trained model from a run (its last checkpoint), from one checkpoint, or from foreign files.
 
     Args:
-        path: a run's folder, a ``checkpoints/step_...`` folder, or a generator's ``.pth`` file of the
-            CycleGAN-and-pix2pix code.
+        path: a run's folder, a ``checkpoints/step_...`` folder, a generator's ``.pth`` file of the
+            CycleGAN-and-pix2pix code, or a folder of such files.
         direction: which way to translate; a pix2pix model has one, the one it was trained in, a CycleGAN both.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``fp32`` gives the same result everywhere; ``bf16`` and ``fp16`` are faster on devices made for them.
+        statistics: what batch norm divides by, its ``running`` statistics or those of each ``image``, instead of what
+            the run's validation used (foreign files: running).
         dropout: ``off`` or ``sample``, instead of what the run's validation used (foreign files: off).
         seed: of sampled dropout.
         trust: import the code that the model names as its network (``module:attribute``), if it is your own.
@@ -53,88 +52,21 @@ def load(
         UserError: there is no such model, it is damaged, it names code and is not trusted, or it does not go in that
             direction.
     """
-    path = Path(path).expanduser()
-    is_file = path.suffix.lower() in junyanz.SUFFIXES and not path.is_dir()
-    model = _from_file(path, direction) if is_file else _from_run(path, direction, trust)
+    model = open_model(path)
+    trained, way = model.generator(direction)
+    channels = [n if n <= MAX_CHANNELS else None for n in (trained.in_channels, trained.out_channels)]
+    a, b = channels if way == "AtoB" else reversed(channels)
+    overrides = {"statistics": statistics, "dropout": dropout}
     return Translator(
-        model.network,
-        in_channels=model.in_channels,
-        policy=model.policy.model_copy(update={"dropout": dropout} if dropout else {}),
-        data=model.data,
+        trained.build(trust=trust),
+        in_channels=trained.in_channels,
+        policy=model.policy.model_copy(update={key: value for key, value in overrides.items() if value}),
+        data=model.data.model_copy(update={"direction": way, "channels_a": a, "channels_b": b}),
         data_seed=model.data_seed,
         precision=Precision(precision, choose_device(device)),
         seed=seed,
-        label=model.label,
+        label=trained.label,
     )
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A trained generator and what was recorded with it; see `Translator`."""
-
-    network: nn.Module
-    in_channels: int
-    policy: InferencePolicy
-    data: DataConfig
-    data_seed: int
-    label: str
-
-
-def _from_run(path: Path, direction: Direction | None, trust: bool) -> _Model:
-    checkpoint = find_checkpoint(path)
-    generators: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for file in sorted(checkpoint.glob("[!t]*.safetensors")):  # G_ema comes after G and takes its place
-        header = read_header(file)
-        if header.get("translates"):
-            generators[header["translates"]] = (file, header)
-    if not generators:
-        raise UserError(f"{checkpoint}: holds no generator that translates images")
-    if direction is not None and direction not in generators:
-        raise UserError(f"{path}: translates {' and '.join(generators)} alone; leave --direction out")
-    direction = direction or cast(Direction, next(iter(generators)))
-    weights, header = generators[direction]
-    data = DataConfig.model_validate(header["config"]["data"]).model_copy(update={"direction": direction})
-    spec = header["network"]
-    config: GeneratorConfig = TypeAdapter(GeneratorConfig).validate_python(spec["config"])
-    if isinstance(config, Imported) and not trust:
-        raise UserError(
-            f"{path}: its network is code of its maker's, '{config.name}', which loading would run; if it is yours, "
-            "add --trust (from Python: trust=True)"
-        )
-    with torch_seeded(0):
-        network = build_generator(config, spec["in_channels"], spec["out_channels"])
-    load_weights(network, weights)
-    averaged = ", averaged weights" if "ema" in header else ""
-    return _Model(
-        network,
-        spec["in_channels"],
-        InferencePolicy.model_validate(header["policy"]),
-        data,
-        header["config"]["seed"],
-        f"{checkpoint} ({header['method']}, {header['step']} steps{averaged})",
-    )
-
-
-def _from_file(path: Path, direction: Direction | None) -> _Model:
-    """Take up a generator of the CycleGAN-and-pix2pix code, whose file says nothing of data and policy."""
-    trained = junyanz.trained_direction(path)
-    if trained and direction not in (None, trained):
-        raise UserError(
-            f"{path}: by its name it translates {trained}; leave --direction out, or give the other generator's file"
-        )
-    network, foreign = junyanz.load_junyanz_network(path)
-    if foreign.kind == "discriminator":
-        raise UserError(
-            f"{path}: is a discriminator ({foreign.describe()}), which makes no images; give a generator's file, such "
-            "as latest_net_G.pth"
-        )
-    direction = trained or direction or "AtoB"
-    # An image file has at most 4 channels, and a network of more is left to tensors.
-    channels = [n if n <= 4 else None for n in (foreign.in_channels, foreign.out_channels)]
-    a, b = reversed(channels) if direction == "BtoA" else channels
-    data = DataConfig(direction=direction, channels_a=a, channels_b=b, aspect="squash")
-    label = f"{path} (foreign file: {'; '.join([foreign.describe(), *foreign.notes])})"
-    return _Model(network, foreign.in_channels, InferencePolicy(), data, 0, label)
 
 
 def _exact_convolutions() -> AbstractContextManager[None]:

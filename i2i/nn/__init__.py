@@ -15,7 +15,7 @@ from i2i.nn.frozen import frozen
 from i2i.nn.init import Init, initialise
 from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
 from i2i.nn.patchgan import PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
-from i2i.nn.policy import InferencePolicy, apply_policy, forward_each, inference_mode
+from i2i.nn.policy import InferencePolicy, Statistics, apply_policy, forward_each, inference_mode
 from i2i.nn.resnet import ResNet, ResNetConfig
 from i2i.nn.unet import UNet, UNetConfig
 from i2i.nn.upsample import ResizeConv, Upsample, upsampler
@@ -39,6 +39,7 @@ __all__ = [
     "ResNet",
     "ResNetConfig",
     "ResizeConv",
+    "Statistics",
     "UNet",
     "UNetConfig",
     "Upsample",

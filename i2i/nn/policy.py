@@ -14,6 +14,9 @@ from i2i.errors import UserError
 from i2i.nn.norms import BatchNorm
 
 
+Statistics = Literal["running", "image"]
+
+
 class InferencePolicy(Config):
     """How a network behaves at inference; recorded with the weights, for results depend on it.
 
@@ -22,7 +25,7 @@ class InferencePolicy(Config):
         dropout: `off`, or `sample` as in training: the only noise that pix2pix has (Isola et al. 2017, section 3.1).
     """
 
-    statistics: Literal["running", "image"] = "running"
+    statistics: Statistics = "running"
     dropout: Literal["off", "sample"] = "off"
 
 

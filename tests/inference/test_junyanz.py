@@ -25,7 +25,8 @@ import i2i
 from i2i.cli import main
 from i2i.data import files
 from i2i.errors import UserError
-from i2i.inference.junyanz import convert, load_junyanz_network, read_state, recognise
+from i2i.inference import open_model
+from i2i.inference.junyanz import Foreign, convert, network_files, read_network, read_state, recognise, recorded_options
 from i2i.nn import Norm, PatchGANConfig, PixelGANConfig, ResNetConfig, UNetConfig
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "junyanz"
@@ -178,6 +179,11 @@ def saved(state: Any, name: str = "latest_net_G.pth", **options: Any) -> Path:
     return Path(name)
 
 
+def load_network(path: Path) -> tuple[nn.Module, Foreign]:
+    (network,) = open_model(path).networks.values()
+    return network.build(), read_network(path)[0]
+
+
 # What the files compute.
 
 
@@ -192,7 +198,7 @@ def saved(state: Any, name: str = "latest_net_G.pth", **options: Any) -> Path:
 def test_files_of_the_code_give_its_outputs(name: str, config: Any) -> None:
     arrays = np.load(FIXTURES / f"{name}.npz")
     images, expected = torch.from_numpy(arrays["xq"]).float() / 127.5 - 1, torch.from_numpy(arrays["y"])
-    network, foreign = load_junyanz_network(FIXTURES / f"{name}.pth")
+    network, foreign = load_network(FIXTURES / f"{name}.pth")
     assert (foreign.config, foreign.in_channels, foreign.out_channels) == (config, images.shape[1], expected.shape[1])
     if foreign.kind == "generator":
         outputs = i2i.load(FIXTURES / f"{name}.pth", device="cpu").translate(images)
@@ -232,7 +238,7 @@ def test_every_layout_computes_the_same(
     build: Callable[..., nn.Module], arguments: tuple[Any, ...], config: Any, channels: tuple[int, int], side: int
 ) -> None:
     theirs = trained(build(*arguments))
-    network, foreign = load_junyanz_network(saved(theirs.state_dict()))
+    network, foreign = load_network(saved(theirs.state_dict()))
     assert (foreign.config, foreign.in_channels, foreign.out_channels) == (config, *channels)
     images = torch.rand(1, channels[0], side, side) * 2 - 1
     assert all(parameter.requires_grad for parameter in network.parameters())  # for fine-tuning
@@ -284,7 +290,7 @@ AGEING: dict[str, Callable[[State], Any]] = {
 def test_old_and_odd_files(ageing: str, zipped: bool) -> None:
     theirs = trained(their_resnet(3, 2, "instance"))
     aged = AGEING[ageing](dict(theirs.state_dict()))
-    network, foreign = load_junyanz_network(saved(aged, _use_new_zipfile_serialization=zipped))
+    network, foreign = load_network(saved(aged, _use_new_zipfile_serialization=zipped))
     images = torch.rand(1, 3, 16, 16) * 2 - 1
     torch.testing.assert_close(network.eval()(images), theirs(images), atol=1e-5, rtol=0)
     assert ("dropped" in str(foreign.notes)) == (ageing == "old statistics")
@@ -305,7 +311,7 @@ def test_instance_norms_of_old_files_are_no_batch_norms(build: Callable[..., nn.
 def test_batch_norm_of_torch_before_it_counted() -> None:
     theirs = trained(their_unet(5, 2, "batch"))
     state = {name: value for name, value in theirs.state_dict().items() if "num_batches" not in name}
-    network, _ = load_junyanz_network(saved(state))
+    network, _ = load_network(saved(state))
     images = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(network.eval()(images), theirs(images), atol=1e-5, rtol=0)
     assert network.get_buffer("encoder.1.norm.num_batches_tracked").dtype == torch.int64
@@ -443,7 +449,10 @@ OTHER: dict[str, tuple[Callable[[], State], str]] = {
         lambda: changed(resnet_state(), **{"model.4.bias": torch.full((4,), 1e300, dtype=torch.double)}),
         "not finite",
     ),
-    "D": (lambda: dict(their_patchgan(3, 2, "batch").state_dict()), "is a discriminator .PatchGAN, 3 layers, ndf 2, b"),
+    "D": (
+        lambda: dict(their_patchgan(3, 2, "batch").state_dict()),
+        "holds no generator .* but the discriminator .*PatchGAN, 3 layers, ndf 2, b",
+    ),
 }
 
 
@@ -490,8 +499,70 @@ def test_a_cyclegans_file_knows_its_direction(name: str, direction: Any) -> None
     saved(resnet_state(), name)
     for given in (None, direction):
         assert i2i.load(name, direction=given, device="cpu").data.direction == direction
-    with pytest.raises(UserError, match=f"by its name it translates {direction}"):
+    with pytest.raises(UserError, match=f"translates {direction} alone"):
         i2i.load(name, direction="AtoB" if direction == "BtoA" else "BtoA")
+
+
+def test_a_folder_of_files_is_one_model() -> None:
+    states = {name: trained(their_resnet(1, 2, "instance")).state_dict() for name in ("G_A", "G_B")}
+    states |= {name: trained(their_patchgan(2, 2, "instance", 3)).state_dict() for name in ("D_A", "D_B")}
+    folder = Path("horse2zebra")
+    folder.mkdir()
+    for name, state in states.items():
+        saved(state, f"horse2zebra/latest_net_{name}.pth")
+        saved({"older": torch.zeros(1)}, f"horse2zebra/200_net_{name}.pth")  # not looked at
+    (folder / "loss_log.txt").touch()
+    model = open_model(folder)
+    assert (model.method, sorted(model.networks)) == ("cyclegan", ["D_A", "D_B", "G_AB", "G_BA"])
+    for ours, theirs in {"G_AB": "G_A", "G_BA": "G_B", "D_A": "D_B", "D_B": "D_A"}.items():
+        alone, _ = load_network(folder / f"latest_net_{theirs}.pth")
+        torch.testing.assert_close(dict(model.networks[ours].build().state_dict()), dict(alone.state_dict()))
+    images = torch.rand(1, 3, 16, 16)
+    for direction, theirs in (("AtoB", "G_A"), ("BtoA", "G_B")):
+        way: Any = direction
+        expected = i2i.load(folder / f"latest_net_{theirs}.pth", device="cpu").translate(images)
+        assert torch.equal(i2i.load(folder, direction=way, device="cpu").translate(images), expected)
+    with pytest.raises(UserError, match="neither a run nor a checkpoint"):
+        open_model(Path("."))
+
+
+def test_the_last_save_of_a_folder_counts() -> None:
+    for name in ("5_net_G", "20_net_G", "iter_9000_net_G", "20_net_D", "other", "latest_net_X", "optim_net_G"):
+        Path(f"{name}.pth").touch()
+    assert network_files(Path(".")) == {"G": Path("20_net_G.pth"), "D": Path("20_net_D.pth")}
+    Path("20_net_G.pth").unlink()
+    Path("20_net_D.pth").unlink()
+    Path("5_net_G.pth").unlink()
+    Path("iter_70_net_G.pth").touch()
+    assert network_files(Path(".")) == {"G": Path("iter_9000_net_G.pth")}
+    Path("latest_net_G.pth").touch()
+    assert network_files(Path(".")) == {"G": Path("latest_net_G.pth")}
+
+
+def test_what_the_code_noted_beside_its_files_is_used() -> None:
+    saved(their_unet(5, 2, "batch").state_dict())
+    Path("train_opt.txt").write_text(
+        "----------------- Options ---------------\n"
+        "                direction: BtoA                          \t[default: AtoB]\n"
+        "               no_dropout: True                          \t[default: False]\n"
+    )
+    assert recorded_options(Path("."))["direction"] == "BtoA"
+    model = open_model(Path("."))
+    assert model.networks["G"].config == UNetConfig(depth=5, ngf=2, dropout=0.0)
+    assert i2i.load(".", device="cpu").data.direction == "BtoA"
+    with pytest.raises(UserError, match="translates BtoA alone"):
+        i2i.load(".", direction="AtoB")
+
+
+def test_the_statistics_can_be_chosen() -> None:
+    """The code tests with each image's own statistics at batch 1, as its networks are trained."""
+    theirs = trained(their_unet(5, 2, "batch"))
+    saved(theirs.state_dict())
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        expected = torch.cat([theirs.train()(image[None]) for image in images])
+    actual = i2i.load("latest_net_G.pth", device="cpu", statistics="image").translate(images)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
 def test_networks_of_many_channels_take_tensors() -> None:
@@ -517,8 +588,7 @@ def test_translate_just_works(photos: Callable[..., Path], tmp_path: Path, capsy
         np.testing.assert_array_equal(files.read(tmp_path / "out" / f"p{index}.png"), expected)
     assert main(["translate", str(folder), "out2", "--model", "latest_net_G_A.pth", "--direction", "BtoA"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: latest_net_G_A.pth: by its name it translates AtoB; leave --direction out, or give the other "
-        "generator's file"
+        "error: latest_net_G_A.pth: translates AtoB alone; leave --direction out, or give the other generator's file"
     ]
     saved(their_pixel(2, "batch").state_dict(), "latest_net_D.pth")
     assert main(["translate", str(folder), "out2", "--model", "latest_net_D.pth"]) == 2

@@ -1,0 +1,246 @@
+"""What stands at a path to a trained model: its networks, and what was recorded with them.
+
+A run, one of its checkpoints, a file or a folder of files of the CycleGAN-and-pix2pix code: all are opened alike, to be
+translated with, trained further or kept in another format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from i2i.data import DataConfig
+from i2i.errors import UserError
+from i2i.inference import junyanz
+from i2i.inference.runs import find_checkpoint, load_weights, read_header, read_tensors
+from i2i.nn import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    Imported,
+    InferencePolicy,
+    UNetConfig,
+    build_discriminator,
+    build_generator,
+)
+from i2i.seeding import torch_seeded
+
+Direction = Literal["AtoB", "BtoA"]
+NetworkConfig = GeneratorConfig | DiscriminatorConfig
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network whose weights lie on the disk.
+
+    Attributes:
+        file: where they lie.
+        kind: whether it makes images or judges them.
+        config: the options that build it.
+        in_channels: channels that it takes; those of image and condition together, if it is a discriminator.
+        out_channels: channels that it returns.
+        translates: the directions in which it translates images: none for a discriminator, both where the file does
+            not say.
+        read: returns its weights by name, on the CPU.
+        label: what it is, in words.
+    """
+
+    file: Path
+    kind: Literal["generator", "discriminator"]
+    config: NetworkConfig
+    in_channels: int
+    out_channels: int
+    translates: tuple[Direction, ...]
+    read: Callable[[], Mapping[str, Tensor]]
+    label: str
+
+    def build(self, *, trust: bool = False) -> nn.Module:
+        """Return the network with its weights, in training mode on the CPU.
+
+        Args:
+            trust: import the code that the file names as its network (``module:attribute``), if it is your own.
+
+        Raises:
+            UserError: it names code and is not trusted, or its weights are damaged or another network's.
+        """
+        if isinstance(self.config, Imported) and not trust:
+            raise UserError(
+                f"{self.file}: its network is code of its maker's, '{self.config.name}', which loading would run; if "
+                "it is yours, add --trust (from Python: trust=True)"
+            )
+        # No weights are drawn that would be thrown away; the code of others may need real ones.
+        with torch_seeded(0), torch.device("cpu" if isinstance(self.config, Imported) else "meta"):
+            if self.kind == "generator":
+                network = build_generator(cast(GeneratorConfig, self.config), self.in_channels, self.out_channels)
+            else:
+                network = build_discriminator(cast(DiscriminatorConfig, self.config), self.in_channels)
+        self.load_into(network)
+        return network
+
+    def load_into(self, network: nn.Module) -> None:
+        """Give `network` these weights.
+
+        Raises:
+            UserError: they do not fit it, or are damaged.
+        """
+        on_meta = any(parameter.is_meta for parameter in network.parameters())
+        load_weights(network, self.read(), self.file, assign=on_meta)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The networks of one training, by the names that `i2i.methods` gives them, and how they were trained.
+
+    Attributes:
+        path: where it stands.
+        method: name of the method that the networks are of.
+        networks: ``G`` and ``D``, or ``G_AB``, ``G_BA``, ``D_A``, ``D_B``, as far as they are there; averaged weights
+            as ``G_ema``.
+        policy: how the generators run when they do not train.
+        data: how the images they were trained on were prepared.
+        data_seed: the seed by which these were split.
+        foreign: whether other code trained it.
+    """
+
+    path: Path
+    method: str
+    networks: Mapping[str, TrainedNetwork]
+    policy: InferencePolicy
+    data: DataConfig
+    data_seed: int = 0
+    foreign: bool = False
+
+    def generator(self, direction: Direction | None = None) -> tuple[TrainedNetwork, Direction]:
+        """Return the generator that translates in a direction, with averaged weights where there are any.
+
+        Args:
+            direction: which way; None: the way the run was told, or the only one.
+
+        Raises:
+            UserError: there is none.
+        """
+        generators = {way: network for network in self.networks.values() for way in network.translates}
+        if not generators:
+            held = "; ".join(f"{network.kind} {network.label}" for network in self.networks.values())
+            raise UserError(
+                f"{self.path}: holds no generator that translates images but the {held}; give a generator's file, such "
+                "as latest_net_G.pth"
+            )
+        if direction is None:
+            direction = self.data.direction if self.data.direction in generators else next(iter(generators))
+        if direction not in generators:
+            other = ", or give the other generator's file" if self.foreign and not self.path.is_dir() else ""
+            raise UserError(f"{self.path}: translates {' and '.join(generators)} alone; leave --direction out{other}")
+        return generators[direction], direction
+
+    def load_into(self, networks: Mapping[str, nn.Module]) -> list[str]:
+        """Give a method's `networks` the weights of those that are here under the same names, and return the names.
+
+        Averaged weights are left out: training goes on from those that were trained.
+
+        Raises:
+            UserError: no name is the same, or weights do not fit.
+        """
+        shared = [name for name in networks if name in self.networks]
+        if not shared:
+            raise UserError(f"{self.path}: holds {', '.join(self.networks)}, none of {', '.join(networks)}")
+        for name in shared:
+            self.networks[name].load_into(networks[name])
+        return shared
+
+
+def open_model(path: str | Path) -> TrainedModel:
+    """Say what trained model stands at `path`; no weights are read yet from a run.
+
+    Args:
+        path: a run's folder (its last checkpoint counts), a ``checkpoints/step_...`` folder, a ``.pth`` file of the
+            CycleGAN-and-pix2pix code, or a folder of such files (its ``latest``, or else its last epoch counts).
+
+    Raises:
+        UserError: there is no model, or its files are damaged.
+    """
+    path = Path(path).expanduser()
+    if path.suffix.lower() in junyanz.SUFFIXES and not path.is_dir():
+        return _from_foreign(path, {junyanz.role_of(path) or "": path})
+    if files := junyanz.network_files(path):
+        return _from_foreign(path, files)
+    return _from_checkpoint(find_checkpoint(path))
+
+
+def _from_checkpoint(checkpoint: Path) -> TrainedModel:
+    networks: dict[str, TrainedNetwork] = {}
+    header: dict[str, Any] = {}
+    for file in sorted(checkpoint.glob("[!t]*.safetensors")):  # G_ema comes after G and takes its place
+        header = read_header(file)
+        networks[file.stem] = _recorded(checkpoint, file, header)
+    if not networks:
+        raise UserError(f"{checkpoint}: holds no networks; give another checkpoint of the run")
+    return TrainedModel(
+        checkpoint,
+        header["method"],
+        networks,
+        InferencePolicy.model_validate(header["policy"]),
+        DataConfig.model_validate(header["config"]["data"]),
+        header["config"]["seed"],
+    )
+
+
+def _recorded(checkpoint: Path, file: Path, header: Mapping[str, Any]) -> TrainedNetwork:
+    spec, way = header["network"], header.get("translates")
+    is_generator = not header["role"].startswith("D")
+    options: Any = GeneratorConfig if is_generator else DiscriminatorConfig
+    trained = f"imported from {header['imported_from']}" if "imported_from" in header else f"{header['step']} steps"
+    averaged = ", averaged weights" if "ema" in header else ""
+    return TrainedNetwork(
+        file,
+        "generator" if is_generator else "discriminator",
+        TypeAdapter(options).validate_python(spec["config"]),
+        spec["in_channels"],
+        spec["out_channels"],
+        (way,) if way else (),
+        lambda: read_tensors(file),
+        f"{checkpoint} ({header['method']}, {trained}{averaged})",
+    )
+
+
+def _from_foreign(path: Path, files: Mapping[str, Path]) -> TrainedModel:
+    """Take up networks of the CycleGAN-and-pix2pix code, whose files say nothing of data and policy."""
+    recorded = junyanz.recorded_options(path) if path.is_dir() else {}
+    networks = {}
+    for named, file in files.items():
+        foreign, weights = junyanz.read_network(file)
+        letter = foreign.kind[0].upper()
+        role = named if named.startswith(letter) else letter  # the name of a lone file may say nothing
+        config = foreign.config
+        if isinstance(config, UNetConfig) and recorded.get("no_dropout") == "True":
+            config = config.model_copy(update={"dropout": 0.0})
+        networks[role] = TrainedNetwork(
+            file,
+            foreign.kind,
+            config,
+            foreign.in_channels,
+            foreign.out_channels,
+            _directions(role, recorded) if foreign.kind == "generator" else (),
+            lambda weights=weights: {name: tensor.clone() for name, tensor in weights.items()},  # type: ignore[misc]
+            f"{file} (foreign file: {'; '.join([foreign.describe(), *foreign.notes])})",
+        )
+    told = next((network.translates[0] for network in networks.values() if network.translates), "AtoB")
+    return TrainedModel(
+        path,
+        "cyclegan" if any("_" in role for role in networks) else "pix2pix",
+        networks,
+        InferencePolicy(),
+        DataConfig(direction=told, aspect="squash"),
+        foreign=True,
+    )
+
+
+def _directions(role: str, recorded: Mapping[str, str]) -> tuple[Direction, ...]:
+    told = {"G_AB": "AtoB", "G_BA": "BtoA"}.get(role, recorded.get("direction"))
+    ways: tuple[Direction, ...] = ("AtoB", "BtoA")
+    return (told,) if told in ways else ways
