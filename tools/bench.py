@@ -1,6 +1,6 @@
 """Time and memory of a training step, variants against the plain loop, interleaved in one process.
 
-    python tools/bench.py --size 256 --batch 1 --rounds 15 --json bench.json
+    python tools/bench.py --method cyclegan --size 256 --batch 1 --rounds 15 --json bench.json
 
 The plain loop is eager fp32 in the default memory layout. Each round runs one step of every variant, so that a machine
 that slows down slows them all; medians and the ratio of medians are shown. Peak memory is that of a process of its own.
@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.methods import Pix2Pix, Pix2PixConfig
+from i2i.methods import METHODS, CycleGANConfig, Method, Pix2PixConfig
 from i2i.optim import Precision, PrecisionName, choose_device
 
 
@@ -45,14 +45,20 @@ VARIANTS = (
 )
 
 
-class Bench:
-    """A full-size pix2pix of the paper on random images."""
+CONFIGS = {"pix2pix": Pix2PixConfig(), "cyclegan": CycleGANConfig()}
+NETWORKS = {
+    "pix2pix": "full-size U-Net and PatchGAN",
+    "cyclegan": "two full-size ResNets of 9 blocks and two PatchGANs, identity loss on",
+}
 
-    def __init__(self, variant: Variant, device: torch.device, size: int, batch: int) -> None:
+
+class Bench:
+    """The full-size networks of a method's paper on random images."""
+
+    def __init__(self, method: str, variant: Variant, device: torch.device, size: int, batch: int) -> None:
         self.precision = Precision(variant.precision, device)
-        config = Pix2PixConfig().completed(size, batch)
         torch.manual_seed(0)
-        self.method = Pix2Pix(config, precision=self.precision)
+        self.method: Method = METHODS[method](CONFIGS[method].completed(size, batch), precision=self.precision)
         for network in self.method.networks.values():
             network.to(memory_format=variant.layout)
         images = torch.rand(2, batch, 3, size, size, device=device) * 2 - 1
@@ -79,7 +85,16 @@ class Bench:
 def peak_megabytes(variant: Variant, arguments: argparse.Namespace) -> float:
     """Return the peak memory of a process that runs this variant alone: of the GPU, or resident on a CPU."""
     command = [sys.executable, __file__, "--only", variant.name, "--rounds", "3"]
-    command += ["--size", str(arguments.size), "--batch", str(arguments.batch), "--device", arguments.device]
+    command += [
+        "--method",
+        arguments.method,
+        "--size",
+        str(arguments.size),
+        "--batch",
+        str(arguments.batch),
+        "--device",
+        arguments.device,
+    ]
     printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return float(json.loads(printed)["peak_megabytes"])
 
@@ -97,6 +112,7 @@ def own_peak_megabytes(device: torch.device) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", choices=CONFIGS, default="pix2pix")
     parser.add_argument("--size", type=int, default=256, help="side of the images")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
@@ -106,7 +122,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     variants = [variant for variant in VARIANTS if arguments.only in (None, variant.name)]
-    benches = [Bench(variant, device, arguments.size, arguments.batch) for variant in variants]
+    benches = [Bench(arguments.method, variant, device, arguments.size, arguments.batch) for variant in variants]
     for bench in benches:
         for _ in range(3):
             bench.seconds()
@@ -131,7 +147,7 @@ def main() -> None:
         "device": machine,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "step": f"pix2pix, full-size U-Net and PatchGAN, {arguments.size} px, batch {arguments.batch}",
+        "step": f"{arguments.method}, {NETWORKS[arguments.method]}, {arguments.size} px, batch {arguments.batch}",
         "rounds": arguments.rounds,
         "rows": rows,
     }

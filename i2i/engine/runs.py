@@ -31,11 +31,11 @@ from i2i.methods import METHODS
 from i2i.nn import Statistics
 from i2i.optim import choose_device
 
-# What may differ between a run and its resumption: how long, where and how cautiously it trains. A moved folder of data
-# is recognised by the names of its images.
-MAY_CHANGE = {"data.source", "data.source_b", "data.workers", "optim.lr", "optim.lr_d", "optim.clip_norm"} | {
-    f"train.{name}" for name in TrainConfig.model_fields if name not in ("ema", "init_from")
-}
+# What may differ between a run and its resumption: how long, where and how cautiously it trains, and where files lie. A
+# moved folder of data is recognised by the names of its images.
+MAY_CHANGE = {"data.source", "data.source_b", "data.workers", "method.perceptual.weights"}
+MAY_CHANGE |= {"optim.lr", "optim.lr_d", "optim.clip_norm"}
+MAY_CHANGE |= {f"train.{name}" for name in TrainConfig.model_fields if name not in ("ema", "init_from")}
 
 
 def start(config: RunConfig, source: Source, console: Console, folder: Path | None = None) -> Outcome:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import NonNegativeFloat, NonNegativeInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
 from i2i.errors import UserError
 from i2i.losses import gan_loss, l1
+from i2i.losses.perceptual import CHANNELS, Perceptual, PerceptualConfig
+from i2i.losses.reconstruction import ssim_distance
 from i2i.methods.base import Batch, Direction, Method, Scalars, TranslationConfig, detached, network_spec
 from i2i.methods.pool import ImagePool
 from i2i.nn import (
@@ -25,6 +27,9 @@ from i2i.nn import (
 )
 from i2i.optim import OptimConfig, Precision, Stepper
 
+# Where a run's options of the perceptual loss stand, for what errors say.
+PERCEPTUAL_KEY = "method.perceptual"
+
 
 class CycleGANConfig(TranslationConfig):
     """Options of CycleGAN; the defaults are the paper's.
@@ -37,6 +42,13 @@ class CycleGANConfig(TranslationConfig):
         lambda_a: weight of the cycle A to B to A (eq. 3).
         lambda_b: weight of the cycle B to A to B.
         lambda_identity: weight of the identity loss as a share of the cycle's (section 5.2, photos from paintings).
+        cycle_ssim: share of 1 - SSIM in the cycle's distance, the rest is L1; a mix in the spirit of Zhao et al. 2017,
+            section III-D, on one scale and without their Gaussian weights on L1.
+        identity: distance of the identity loss: the paper's L1, or that of a trained network's features. Fang et al.
+            2020 (identity-aware CycleGAN) train with a perceptual loss, too, but theirs keeps a face's identity in its
+            translation; here it replaces L1 between G_BA(A) and A, and between G_AB(B) and B, under the same weight.
+            Its numbers are others than L1's, so `lambda_identity` may need another value.
+        perceptual: the features that `identity: perceptual` compares.
         pool_size: generated images that each discriminator's history keeps; 0: none.
         inference: how the generators run when they do not train; None: as for pix2pix.
     """
@@ -49,8 +61,27 @@ class CycleGANConfig(TranslationConfig):
     lambda_a: NonNegativeFloat = 10.0
     lambda_b: NonNegativeFloat = 10.0
     lambda_identity: NonNegativeFloat = 0.5
+    cycle_ssim: Annotated[float, Field(ge=0, le=1)] = 0.0
+    identity: Literal["l1", "perceptual"] = "l1"
+    perceptual: PerceptualConfig = PerceptualConfig()
     pool_size: NonNegativeInt = 50
     inference: InferencePolicy | None = None
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether the perceptual loss is used."""
+        return self.identity == "perceptual" and self.lambda_identity > 0
+
+    def completed(self, image_size: int, batch_size: int) -> Self:
+        """Return these options with everything left None chosen for training at that size and batch.
+
+        Raises:
+            UserError: the images are too small for a network, or the perceptual loss has no weights.
+        """
+        if self.sees_features:
+            self.perceptual.refuse_small(image_size, PERCEPTUAL_KEY)
+            self.perceptual.find_weights(PERCEPTUAL_KEY)
+        return super().completed(image_size, batch_size)
 
 
 class CycleGAN(Method):
@@ -66,7 +97,8 @@ class CycleGAN(Method):
         precision: device and arithmetic.
 
     Raises:
-        UserError: the domains have other numbers of channels and an identity loss.
+        UserError: the domains have other numbers of channels and an identity loss, or the perceptual one has no weights
+            or does not know images of so many channels.
     """
 
     generators: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
@@ -88,6 +120,14 @@ class CycleGAN(Method):
                 f"A has {channels_a} channels and B {channels_b}, so no image is of both kinds: set "
                 "method.lambda_identity=0, or data.channels_a and data.channels_b to the same"
             )
+        self.identity_distance: Callable[[Tensor, Tensor], Tensor] = l1
+        if config.sees_features:
+            if channels_a not in CHANNELS:
+                raise UserError(
+                    f"method.identity=perceptual compares images of 1 or 3 channels, not {channels_a}: set "
+                    "method.identity=l1, or data.channels_a and data.channels_b to 3"
+                )
+            self.identity_distance = Perceptual(config.perceptual, PERCEPTUAL_KEY).to(precision.device)
         self.config = config
         self.policy = config.inference or InferencePolicy(statistics="image")
         self.gan = gan_loss(config.gan_loss)
@@ -115,10 +155,10 @@ class CycleGAN(Method):
 
         fake_b, same_b = self._with_identity(self.G_AB, real_a, real_b)
         fake_a, same_a = self._with_identity(self.G_BA, real_b, real_a)
-        cycle_a = weight.lambda_a * l1(self.G_BA(fake_b), real_a)
-        cycle_b = weight.lambda_b * l1(self.G_AB(fake_a), real_b)
-        identity_a = weight.lambda_a * weight.lambda_identity * _distance(same_a, real_a)
-        identity_b = weight.lambda_b * weight.lambda_identity * _distance(same_b, real_b)
+        cycle_a = weight.lambda_a * self._cycle_distance(self.G_BA(fake_b), real_a)
+        cycle_b = weight.lambda_b * self._cycle_distance(self.G_AB(fake_a), real_b)
+        identity_a = weight.lambda_a * weight.lambda_identity * self._identity_distance(same_a, real_a)
+        identity_b = weight.lambda_b * weight.lambda_identity * self._identity_distance(same_b, real_b)
         with frozen(self.D_A, self.D_B):
             judged_b = self.D_B(real_b) if gan.relativistic else None
             judged_a = self.D_A(real_a) if gan.relativistic else None
@@ -160,6 +200,17 @@ class CycleGAN(Method):
         translated, same = forward_each(generator, source, target)
         return translated, same
 
+    def _identity_distance(self, same: Tensor | None, real: Tensor) -> Tensor:
+        """Return how far an image is from what its own domain's generator makes of it; 0 without an identity loss."""
+        return real.new_zeros(()) if same is None else self.identity_distance(same, real)
+
+    def _cycle_distance(self, back: Tensor, real: Tensor) -> Tensor:
+        """Return how far an image is from what came back of it."""
+        share = self.config.cycle_ssim
+        if share == 0:
+            return l1(back, real)
+        return (1 - share) * l1(back, real) + share * ssim_distance(back, real)
+
     def validate(self, batch: Batch, generators: Mapping[str, nn.Module]) -> Scalars:
         """Return how well the cycles close, mean absolute differences of images in [-1, 1]."""
         real_a, real_b = batch["a"], batch["b"]
@@ -193,7 +244,3 @@ class CycleGAN(Method):
         for name, pool in (("pool_a", self.pool_a), ("pool_b", self.pool_b)):
             own = {key.removeprefix(f"{name}/"): value for key, value in state.items() if key.startswith(f"{name}/")}
             pool.load_state(own, self.device)
-
-
-def _distance(output: Tensor | None, target: Tensor) -> Tensor:
-    return target.new_zeros(()) if output is None else l1(output, target)

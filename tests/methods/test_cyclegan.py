@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
 from i2i.errors import UserError
+from i2i.losses.perceptual import Perceptual, PerceptualConfig
 from i2i.methods import CycleGAN, CycleGANConfig, Method
 from i2i.methods.pool import ImagePool
+from i2i.metrics import ssim
 from i2i.nn import PatchGANConfig, ResNetConfig, forward_each, inference_mode
 from i2i.optim import OptimConfig
 
@@ -104,6 +107,102 @@ def test_domains_of_other_channels_have_no_identity() -> None:
     method.train_step(data, 0)
     with inference_mode(method.G_AB, method.policy), inference_mode(method.G_BA, method.policy):
         assert method.pictures(data, method.networks)["G_AB(A)"].shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_the_cycle_mixes_l1_and_ssim(share: float) -> None:
+    config, data = SMALL.model_copy(update={"cycle_ssim": share}), batch(2)
+    method = small_method(config)
+    real_a, real_b = data["a"], data["b"]
+    with torch.no_grad():
+        back_a, back_b = method.G_BA(method.G_AB(real_a)), method.G_AB(method.G_BA(real_b))
+    wanted = {
+        "loss/cycle_a": 10 * ((1 - share) * l1_loss(back_a, real_a) + share * (1 - ssim(back_a, real_a).mean())),
+        "loss/cycle_b": 10 * ((1 - share) * l1_loss(back_b, real_b) + share * (1 - ssim(back_b, real_b).mean())),
+    }
+    plain = small_method().train_step(data, 0)
+    scalars = method.train_step(data, 0)
+    for name, value in wanted.items():
+        assert float(scalars[name]) == pytest.approx(float(value), abs=1e-3)
+    others = [name for name in scalars if name.startswith("loss/g_") or "identity" in name]
+    assert all(torch.equal(scalars[name], plain[name]) for name in others)
+    parts = [*others, *wanted]
+    assert float(scalars["loss/g"]) == pytest.approx(sum(float(scalars[name]) for name in parts), abs=1e-4)
+
+
+def test_cycles_close_by_ssim_alone() -> None:
+    weights = {"lambda_gan": 0.0, "lambda_identity": 0.0, "cycle_ssim": 1.0}
+    config = SMALL.model_copy(update=weights | {"generator": ResNetConfig(blocks=1, ngf=16)})
+    method, data = small_method(config, OptimConfig(lr=2e-3)), batch()
+    losses = [float(method.train_step(data, step)["loss/cycle_a"]) for step in range(30)]
+    assert losses[-1] < losses[0] / 1.5
+
+
+@pytest.fixture
+def seeing(tmp_path: Path) -> CycleGANConfig:
+    """Options with a perceptual identity loss, whose network has random weights."""
+    generator = torch.Generator().manual_seed(3)
+    state = {}
+    for index, (out, into) in {0: (64, 3), 2: (64, 64)}.items():
+        state[f"features.{index}.weight"] = torch.randn(out, into, 3, 3, generator=generator) / (4 * into) ** 0.5
+        state[f"features.{index}.bias"] = torch.zeros(out)
+    torch.save(state, tmp_path / "vgg.pth")
+    perceptual = PerceptualConfig(layers=("relu1_2",), weights=str(tmp_path / "vgg.pth"))
+    return SMALL.model_copy(update={"identity": "perceptual", "perceptual": perceptual})
+
+
+def test_the_perceptual_identity_compares_features(seeing: CycleGANConfig) -> None:
+    data = batch(2)
+    method, plain = small_method(seeing), small_method()
+    assert list(method.networks) == list(plain.networks)
+    distance = Perceptual(seeing.perceptual)
+    with torch.no_grad():
+        wanted = {
+            "loss/identity_a": 5 * float(distance(method.G_BA(data["a"]), data["a"])),
+            "loss/identity_b": 5 * float(distance(method.G_AB(data["b"]), data["b"])),
+        }
+    scalars, unseeing = method.train_step(data, 0), plain.train_step(data, 0)
+    assert {name: float(scalars[name]) for name in wanted} == pytest.approx(wanted, rel=1e-4)
+    others = ["loss/g_gan_ab", "loss/g_gan_ba", "loss/cycle_a", "loss/cycle_b"]
+    assert all(torch.equal(scalars[name], unseeing[name]) for name in others)  # the initial weights are the same, too
+    parts = [*others, *wanted]
+    assert float(scalars["loss/g"]) == pytest.approx(sum(float(scalars[name]) for name in parts), rel=1e-5)
+
+
+def test_the_perceptual_identity_reaches_the_generators_alone(
+    seeing: CycleGANConfig, recording: Callable[[Method], Any]
+) -> None:
+    method = small_method(seeing.model_copy(update={"lambda_gan": 0.0, "lambda_b": 0.0}))
+    method._cycle_distance = lambda back, real: back.new_zeros(())  # type: ignore[method-assign]  # it has its weight
+    method.opt_d = recording(method)
+    method.opt_g = to_g = recording(method)
+    method.train_step(batch(), 0)
+    assert to_g.touched == {"G_BA"}
+    network = method.identity_distance
+    assert isinstance(network, Perceptual)
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_perceptual_identity_that_cannot_be_is_found_before_the_run(
+    seeing: CycleGANConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert seeing.completed(image_size=16, batch_size=1).perceptual == seeing.perceptual
+    without = seeing.model_copy(update={"perceptual": PerceptualConfig()})
+    line = r"vgg16-397923af\.pth: is missing, .* --set method\.perceptual\.weights=FILE$"
+    with pytest.raises(UserError, match=line):
+        without.completed(image_size=16, batch_size=1)
+    with pytest.raises(UserError, match=line):
+        CycleGAN(without)
+    deep = without.model_copy(update={"perceptual": PerceptualConfig(layers=("relu5_1",))})
+    with pytest.raises(UserError, match=r"method\.perceptual\.layers: relu5_1 needs .* 16 pixels, not 8"):
+        deep.completed(image_size=8, batch_size=1)
+    with pytest.raises(UserError, match=r"1 or 3 channels, not 4: set method\.identity=l1"):
+        CycleGAN(seeing, channels_a=4, channels_b=4)
+    CycleGAN(seeing, channels_a=1, channels_b=1)
+    unused = without.model_copy(update={"lambda_identity": 0.0})
+    unused.completed(image_size=16, batch_size=1)
+    CycleGAN(unused, channels_a=4, channels_b=3)
 
 
 def test_cycles_close_when_nothing_else_is_asked() -> None:
