@@ -30,7 +30,7 @@ def train(
     image_size: Annotated[int | None, typer.Option(help="Side of the square that is trained on.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     direction: Annotated[str | None, typer.Option(help="AtoB or BtoA.")] = None,
-    gan_loss: Annotated[str | None, typer.Option(help="Adversarial loss (see: i2i list).")] = None,
+    gan_loss: Annotated[str | None, typer.Option(help="Adversarial loss (see: i2i list losses).")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16, fp16 or fp32.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     workers: Annotated[int | None, typer.Option(help="Loader processes.")] = None,

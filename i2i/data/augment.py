@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
-from i2i.data.config import DataConfig
+from i2i.data.config import Augmentation, DataConfig
 from i2i.data.geometry import Pixels
 from i2i.errors import UserError, did_you_mean
 from i2i.seeding import Key, sequence
 
 
 class Augmenter:
-    """Crop, flip and the configured transforms, drawn from a key alone, the same geometry for both images."""
+    """Crop, flip and the configured transforms, drawn from a key alone, the same geometry for both images.
+
+    Raises:
+        UserError: a transform does not exist, or does not take its options or images of these channels and bits.
+    """
 
     def __init__(self, config: DataConfig) -> None:
         os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would look for news on the network when imported
@@ -28,6 +34,7 @@ class Augmenter:
         if config.flip:
             geometry.append(A.HorizontalFlip(p=0.5))
         extra: dict[str, list[Any]] = {"both": [], "a": [], "b": []}
+        rehearsed: list[tuple[Augmentation, Any]] = []
         for entry in config.augment:
             transform = getattr(A, entry.transform, None)
             if not (isinstance(transform, type) and issubclass(transform, A.BasicTransform)):
@@ -39,8 +46,11 @@ class Augmenter:
                 )
             try:
                 extra[entry.on].append(transform(**entry.options))
+                certain = transform(**{**entry.options, "p": 1.0})
             except (TypeError, ValueError) as error:
                 raise UserError(f"data.augment: {entry.transform}: {' '.join(str(error).split())}") from error
+            rehearsed.append((entry, A.Compose([certain], additional_targets=kinds)))
+        _rehearse(sorted(rehearsed, key=lambda chosen: chosen[0].on != "both"), config)
         self._both = A.Compose(geometry + extra["both"], additional_targets=kinds)
         self._alone = {side: A.Compose(geometry + extra["both"] + extra[side]) for side in "ab"}
         self._each = {
@@ -66,6 +76,35 @@ class Augmenter:
         if "b" in self._each:
             b = _draw(self._each["b"], (*key, "b"), image=b)["image"]
         return a, b
+
+
+def _rehearse(transforms: Sequence[tuple[Augmentation, Any]], config: DataConfig) -> None:
+    """Run transforms on noise, one after the other: many take 1 or 3 channels alone, some no 16 bits."""
+    size, channels_b = (config.image_size, config.image_size), config.channels_b or 3
+    channels_a = config.derive.channels if config.derive else config.channels_a or 3
+    a, b = _noise(size, channels_a, config.bits), _noise(size, channels_b, config.bits)
+    for entry, transform in transforms:
+        try:
+            if entry.on == "both" and config.derive:
+                b = _draw(transform, ("trial",), image=b)["image"]
+                a = _noise(b.shape[:2], channels_a, config.bits)
+            elif entry.on == "both" and config.layout != "unpaired":
+                drawn = _draw(transform, ("trial",), image=b, a=a, b=b)
+                a, b = drawn["a"], drawn["b"]
+            else:
+                a = a if entry.on == "b" else _draw(transform, ("trial",), image=a)["image"]
+                b = b if entry.on == "a" else _draw(transform, ("trial",), image=b)["image"]
+        except Exception as error:  # each transform raises its own
+            raise UserError(
+                f"data.augment: {entry.transform}, on {entry.on}: does not take these images (A of {channels_a} "
+                f"channels, B of {channels_b}, {config.bits or 8} bits): {shorten(str(error), 150).rstrip('.')}; "
+                "leave it out"
+            ) from error
+
+
+def _noise(size: tuple[int, ...], channels: int, bits: int | None) -> Pixels:
+    noise = np.random.default_rng(0).random((*size, channels), dtype=np.float32)
+    return noise if bits == 16 else (noise * 255).astype(np.uint8)
 
 
 def _draw(transform: Any, key: tuple[Key, ...], **images: Pixels) -> dict[str, Pixels]:

@@ -9,9 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from i2i.config import Config, natural
 from i2i.data.derive import DerivationConfig
+from i2i.data.files import MAX_CHANNELS as MAX_CHANNELS
 from i2i.data.layouts import Layout
 
-MAX_CHANNELS = 64  # beyond any sensor's bands
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Resize = Literal["bicubic", "nearest"]
 PAPER_JITTER = 286 / 256  # Isola et al. 2017, section 6.2: enlarge to 286, crop 256
@@ -53,7 +53,7 @@ class DataConfig(Config):
         aspect: ``squash`` resizes to a square (pix2pix and CycleGAN papers), ``keep`` resizes the short side.
         resize_a: how A is resized; None: nearest neighbour for label maps and masks, else antialiased bicubic.
         resize_b: how B is resized.
-        channels_a: channels of A.
+        channels_a: channels of A; images of more than 4 are taken as they are.
         channels_b: channels of B.
         bits: 8, or 16 where the files hold 16-bit values, which are then kept; None: as the files.
         derive: how A is made from the photos B.

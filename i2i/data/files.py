@@ -4,13 +4,16 @@ Everything above it sees arrays ``[H, W, C]`` in RGB order, upright, of uint8 or
 
 Pillow decodes, for it expands palettes, CMYK and 1-bit images rightly and refuses what is cut off, where OpenCV hands
 out a half-grey image. OpenCV decodes and encodes 16-bit colour, which Pillow reduces to 8 bits, and encodes PNG, in
-which it is several times faster. Embedded colour profiles are not applied; of animations and multi-page files the first
-image counts.
+which it is several times faster. The library tifffile, which need not be installed, decodes and encodes TIFFs of more
+than 4 channels, and decodes those whose channels lie in separate planes of 16 bits, of which Pillow makes noise or
+loses channels. Embedded colour profiles are not applied; of animations and multi-page files the first image counts.
 """
 
 from __future__ import annotations
 
 import io
+import logging
+import math
 import os
 import re
 import warnings
@@ -18,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -29,6 +33,7 @@ from i2i.errors import UserError
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
+    from tifffile import TiffPage
 
 Pixels = NDArray[np.uint8 | np.uint16]
 """An image ``[H, W, C]``, RGB order, values over the whole range of its type."""
@@ -41,9 +46,20 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 178_956_970
 """Pillow's guard against decompression bombs: a file that claims more pixels is refused before it is decoded."""
 
+MAX_BYTES = 4 << 30
+"""The like for images of many channels: a file that claims to decode to more is refused."""
+
+MAX_CHANNELS = 64
+"""Most channels of an image."""
+
 JPEG_QUALITY = 95
 
-_MEND = "save it with 1 to 4 channels of 8 or 16 bits"
+TIFF_EXTRA = "pip install 'i2i[tiff]'"
+"""What brings the libraries that TIFFs of more than 4 channels take."""
+
+_TOO_MANY_PIXELS = f"has more than {MAX_PIXELS:,} pixels; cut it into smaller images"
+_MEND = "save it with 8 or 16 bits per channel"
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the latter two of BigTIFF
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF", "AVIF")
 WRITABLE = {
@@ -55,6 +71,7 @@ WRITABLE = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+_PLAIN = (1, 2, 5)  # TIFF's numbers for grey, RGB and inks, to which more channels are added
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _OPTIONS: dict[str, dict[str, int | str]] = {
     "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
@@ -76,6 +93,10 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 # Pillow warns of large images below the limit and of odd metadata; neither keeps the pixels from being right.
 for _category in (Image.DecompressionBombWarning, UserWarning):
     warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
+# Both also log, or warn of, damage that is raised or told apart here.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tifffile\.")
+for _name in ("PIL.TiffImagePlugin", "tifffile"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 class BrokenImage(UserError):
@@ -96,7 +117,8 @@ class ImageInfo:
     """What `read` will return, as far as the header tells.
 
     `width` and `height` are those of the upright image, `channels` those after palettes and the like are expanded,
-    `depth` is bits per value, `mode` Pillow's name for the pixels as they are stored (``P`` is a palette).
+    `depth` is bits per value, `mode` Pillow's name for the pixels as they are stored (``P`` is a palette), empty for
+    those that it does not read.
     """
 
     width: int
@@ -153,6 +175,8 @@ def read_info(path: Path) -> ImageInfo:
         BrokenImage: the file is missing or its header is that of no known image.
     """
     with _opened(path) as image:
+        if not isinstance(image, Image.Image):
+            return _page_info(path, image)
         info = _info(path, image)
         # TIFF sizes come upright. PNG's getexif() would decode the whole file in search of an EXIF chunk at its end.
         if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
@@ -165,13 +189,16 @@ def read_info(path: Path) -> ImageInfo:
 def read(path: Path) -> Pixels:
     """Decode an image as ``[H, W, C]``: uint8, or uint16 where the file has 16 bits.
 
-    C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). Turned upright by EXIF orientation; palettes with their
-    transparency are expanded, CMYK, YCbCr and Lab become RGB, 1-bit images 0 and 255.
+    C is 1 (grey), 2 (grey, alpha), 3 (RGB), 4 (RGB, alpha) or 5 to 64 (as they are stored). Turned upright by EXIF
+    orientation; palettes with their transparency are expanded, CMYK, YCbCr and Lab become RGB, 1-bit images 0 and 255.
 
     Raises:
-        BrokenImage: the file is missing, cut off, damaged, too large, or holds pixels that are neither 8 nor 16 bits.
+        BrokenImage: the file is missing, cut off, damaged, too large, holds pixels that are neither 8 nor 16 bits, or
+            takes a library that is not installed.
     """
     with _opened(path) as image:
+        if not isinstance(image, Image.Image):
+            return _read_page(path, image)
         info = _info(path, image)
         image.load()  # refuses what is cut off, for OpenCV as well
         if info.depth == 16 and info.channels > 1:
@@ -186,9 +213,14 @@ def read(path: Path) -> Pixels:
 def from_pil(image: Image.Image) -> Pixels:
     """Return a Pillow image as `read` would have read its file: ``[H, W, C]``, uint8 or uint16.
 
+    What Pillow has lost is lost: 16-bit colour comes in 8 bits.
+
     Raises:
-        BrokenImage: its pixels are neither 8 nor 16 bits.
+        BrokenImage: its pixels are neither 8 nor 16 bits, or it is a file of more channels than Pillow reads.
     """
+    if _is_beyond_pillow(image):
+        raise BrokenImage(Path("image"), "has channels that Pillow does not read; give the file's name instead of it")
+    image.load()  # what is loaded is described as it is in memory, not as in the file
     info = _info(Path("image"), image)
     pixels = _expand(image, info)
     return pixels.reshape(*pixels.shape[:2], info.channels)
@@ -205,50 +237,82 @@ def _expand(image: Image.Image, info: ImageInfo) -> Pixels:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a file with Pillow, and turn whatever goes wrong with it into one line."""
+def _opened(path: Path) -> Iterator[Image.Image | TiffPage]:
+    """Open a file with Pillow, or the first page of a TIFF with tifffile where Pillow does not do.
+
+    Whatever goes wrong with it, then or before the context is left, is turned into one line.
+    """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            yield image
+        image = _open_with_pillow(path)
+        if image is not None:
+            with image:
+                yield image
+            return
+        try:
+            from tifffile import TiffFile
+        except ImportError as error:
+            kinds = "of more than 4 channels, in separate planes, or damaged"
+            raise BrokenImage(path, f"is a TIFF {kinds}, which takes the library tifffile: {TIFF_EXTRA}") from error
+        with TiffFile(path) as file:
+            yield file.pages.first
     except UserError:
         raise
     except UnidentifiedImageError as error:
         raise BrokenImage(path, _why_unidentified(path)) from error
     except Image.DecompressionBombError as error:
-        raise BrokenImage(path, f"has more than {MAX_PIXELS:,} pixels; cut it into smaller images") from error
+        raise BrokenImage(path, _TOO_MANY_PIXELS) from error
     except FileNotFoundError as error:
         raise BrokenImage(path, "there is no such file") from error
     except Exception as error:  # damaged files make decoders raise anything
         refused = getattr(error, "strerror", None)  # by the operating system
-        reason = refused or " ".join(str(error).split()) or type(error).__name__
+        reason = refused or shorten(str(error), 120) or type(error).__name__
         raise BrokenImage(path, f"{'cannot be read' if refused else 'is damaged or cut off'} ({reason})") from error
 
 
+def _open_with_pillow(path: Path) -> Image.Image | None:
+    """Open a file; None: it is a TIFF that Pillow does not read, or not rightly."""
+    try:
+        image = Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError:
+        if _start(path) in _TIFF_STARTS:
+            return None
+        raise
+    if _is_beyond_pillow(image):
+        image.close()
+        return None
+    return image
+
+
+def _is_beyond_pillow(image: Image.Image) -> bool:
+    """Say whether an image is a TIFF of which Pillow would leave channels out, or garble those in separate planes."""
+    tags = _tags(image)
+    samples = int(tags.get(ExifTags.Base.SamplesPerPixel, 1))
+    if samples < 2 or tags.get(ExifTags.Base.PlanarConfiguration) != 2:
+        return samples > 4
+    return samples > 4 or max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8 or len(image.getbands()) == 1
+
+
 def _why_unidentified(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if not start:
+    if not _start(path):
         return "is empty (0 bytes)"
-    if start in (b"II*\0", b"MM\0*"):
-        return f"is a TIFF that is damaged or holds unusual pixels; {_MEND}"
     return "is no image of a known kind, or is damaged; save it as PNG or JPEG"
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
 
 
 def _info(path: Path, image: Image.Image) -> ImageInfo:
     """Describe an opened image that is not loaded yet, as it is stored."""
     mode = image.mode
-    tags = _tags(image)
-    samples = int(tags.get(ExifTags.Base.SamplesPerPixel, 1))
-    if mode in ("I", "F") or samples > 4:
-        kind = f"{samples} channels" if samples > 4 else "32-bit or floating-point values"
-        raise BrokenImage(path, f"has {kind}; {_MEND}")
+    if mode in ("I", "F"):
+        raise BrokenImage(path, f"has 32-bit or floating-point values; {_MEND}")
     if mode.startswith("I;16"):
         return ImageInfo(*image.size, 1, 16, mode)
     stored, deep, _ = _raw_mode(image).partition(";16")
-    if deep and stored in ("LA", "RGB", "RGBA"):
-        if tags.get(ExifTags.Base.PlanarConfiguration) == 2:
-            raise BrokenImage(path, "is a 16-bit TIFF in separate planes; save it interleaved, or as PNG")
-        return ImageInfo(*image.size, len(stored), 16, mode)
+    if deep and stored in ("LA", "RGB", "RGBX", "RGBA"):
+        return ImageInfo(*image.size, len(stored.rstrip("X")), 16, mode)  # X is nothing that is known, as in 8 bits
     channels = 1 if mode in ("1", "L", "LA", "La") else 3
     return ImageInfo(*image.size, channels + image.has_transparency_data, 8, mode)
 
@@ -281,27 +345,76 @@ def _read_deep_colour(path: Path, channels: int) -> NDArray[np.uint16]:
     return np.ascontiguousarray(decoded[:, :, order], dtype=np.uint16)
 
 
+def _page_info(path: Path, page: TiffPage) -> ImageInfo:
+    """Describe a page of a TIFF as `_read_page` will return it, or refuse it."""
+    planes, layers, height, width, samples = page.shaped
+    channels = planes * samples
+    if height * width > MAX_PIXELS:
+        raise BrokenImage(path, _TOO_MANY_PIXELS)
+    if channels > MAX_CHANNELS:
+        raise BrokenImage(path, f"has {channels:,} channels; keep at most {MAX_CHANNELS} of them")
+    if page.dtype not in (np.uint8, np.uint16) or page.bitspersample not in (8, 16):
+        bits = page.bitspersample if isinstance(page.bitspersample, int) else "mixed"
+        raise BrokenImage(path, f"has values of {bits} bits ({page.dtype or 'unknown'}); {_MEND}, without sign")
+    if height * width * channels * page.bitspersample // 8 > MAX_BYTES:
+        size = f"{MAX_BYTES >> 30} GiB"
+        raise BrokenImage(path, f"has {channels} channels that take more than {size}; cut it into smaller images")
+    if layers != 1 or page.photometric not in _PLAIN:
+        kind = "a stack in depth" if layers != 1 else getattr(page.photometric, "name", page.photometric)
+        raise BrokenImage(path, f"is a TIFF of unusual pixels ({kind}); save its channels as plain values")
+    if channels in (2, 4) and page.extrasamples[-1:] != (2,):  # which are grey or RGB with alpha everywhere here
+        raise BrokenImage(path, f"has {channels} channels, the last of which is not alpha; save 1, 3, or more than 4")
+    if page.tags.valueof(274) in (5, 6, 7, 8):
+        height, width = width, height
+    return ImageInfo(width, height, channels, 8 if page.bitspersample == 8 else 16, "")
+
+
+def _read_page(path: Path, page: TiffPage) -> Pixels:
+    info = _page_info(path, page)
+    starts, sizes, end = page.dataoffsets, page.databytecounts, page.parent.filehandle.size
+    if not (
+        len(starts) == len(sizes)
+        and (page.is_contiguous or len(starts) >= math.prod(page.chunked))
+        and (page.compression != 1 or sum(sizes) >= page.nbytes)
+        and all(size > 0 and start + size <= end for start, size in zip(starts, sizes, strict=True))
+    ):  # tifffile would take what is missing for black
+        raise BrokenImage(path, "is damaged or cut off (parts of it are missing)")
+    try:
+        stored = page.asarray(squeeze=False, maxworkers=1)  # [planes, 1, H, W, samples]
+    except Exception as error:
+        if "imagecodecs" in str(error):
+            kind = getattr(page.compression, "name", page.compression)
+            raise BrokenImage(path, f"takes more decoders (its compression is {kind}): {TIFF_EXTRA}") from error
+        raise
+    pixels: Pixels = np.moveaxis(stored[:, 0], 0, 2).reshape(*stored.shape[2:4], info.channels)
+    upright = _UPRIGHT.get(page.tags.valueof(274, default=1))
+    return np.ascontiguousarray(upright(pixels) if upright else pixels)
+
+
 def write(path: Path, image: Pixels) -> None:
     """Encode ``[H, W, C]`` by the suffix of `path`: png, jpg (quality 95), webp (95), bmp, tif.
 
-    Grey and alpha are kept where the format has them, and 16 bits in png and tif. Missing folders are made. The file
-    appears whole or not at all, and takes the place of one of the same name.
+    Grey and alpha are kept where the format has them, 16 bits in png and tif, more than 4 channels in tif. Missing
+    folders are made. The file appears whole or not at all, and takes the place of one of the same name.
 
     Raises:
-        UserError: the format cannot hold the image, or the file cannot be written.
+        UserError: the format cannot hold the image, the file cannot be written, or the image has more than 4 channels
+            and tifffile is not installed.
     """
     kind = WRITABLE.get(path.suffix.lower())
     channels, deep = image.shape[2], image.dtype == np.uint16
     if kind is None:
         raise UserError(f"{path}: images are written as {', '.join(WRITABLE)}, not as '{path.suffix}'")
-    if channels not in _MODES:
-        raise UserError(f"{path}: an image of {channels} channels cannot be written, only 1 to 4")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise UserError(f"{path}: an image of {channels} channels cannot be written, only 1 to {MAX_CHANNELS}")
+    if channels > 4 and kind != "TIFF":
+        raise UserError(f"{path}: {path.suffix} holds at most 4 channels, and the image has {channels}; write a .tif")
     if deep and kind not in ("PNG", "TIFF"):
         raise UserError(f"{path}: {kind} holds no 16-bit images; write a .png or .tif")
     if channels in (2, 4) and kind in ("JPEG", "BMP"):
         raise UserError(f"{path}: {kind} holds no transparency; write a .png, .webp or .tif")
     try:
-        encoded = _encode(image, kind)
+        encoded = _encode_many(path, image) if channels > 4 else _encode(image, kind)
     except (OSError, ValueError) as error:  # such as a side above the format's limit
         raise UserError(f"{path}: cannot be written as {kind} ({error}); try .png") from error
     try:
@@ -341,8 +454,28 @@ def _encode(image: Pixels, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def _encode_many(path: Path, image: Pixels) -> bytes:
+    """Encode a TIFF of more than 4 channels, in a compression that every reader has."""
+    try:
+        from tifffile import imwrite
+    except ImportError as error:
+        channels = image.shape[2]
+        raise UserError(f"{path}: {channels} channels are written by the library tifffile: {TIFF_EXTRA}") from error
+    buffer = io.BytesIO()
+    imwrite(
+        buffer,
+        np.ascontiguousarray(image),
+        photometric="minisblack",
+        planarconfig="contig",
+        compression="zlib",
+        metadata=None,
+        software=False,
+    )
+    return buffer.getvalue()
+
+
 def to_channels(image: Pixels, channels: int) -> Pixels:
-    """Return `image` with 1, 2, 3 or 4 channels, in the same depth.
+    """Return `image` with 1, 2, 3 or 4 channels, in the same depth; one of more channels has to have what is wanted.
 
     Grey is repeated to RGB. RGB becomes grey by the luma of ITU-R BT.601, as in Pillow. Where alpha has no place, the
     image is laid over white, so that drawings on a transparent ground become black on white; where it is wanted and
@@ -350,10 +483,10 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
 
     Args:
         image: ``[H, W, C]``.
-        channels: wanted number of channels, from 1 to 4.
+        channels: wanted number of channels.
 
     Raises:
-        UserError: the image has more than 4 channels, or more are wanted.
+        UserError: the image has more than 4 channels, or more are wanted, and the numbers differ.
     """
     if image.shape[2] == channels:
         return image
@@ -369,6 +502,44 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     elif colour.shape[2] == 1 and channels >= 3:
         colour = np.repeat(colour, 3, axis=2)
     return np.concatenate([colour, alpha], axis=2) if channels in (2, 4) else colour
+
+
+def split_alpha(image: Pixels) -> tuple[Pixels, Pixels | None]:
+    """Take the transparency off an image of 2 or 4 channels.
+
+    Args:
+        image: ``[H, W, C]``.
+
+    Returns:
+        The colour ``[H, W, 1 or 3]`` laid over white, and alpha ``[H, W, 1]``; of an image of 1, 3 or more than 4
+        channels, itself and None.
+    """
+    if image.shape[2] not in (2, 4):
+        return image, None
+    colour, alpha = image[:, :, :-1], image[:, :, -1:]
+    return _over_white(colour, alpha), alpha
+
+
+def with_alpha(image: Pixels, alpha: Pixels) -> Pixels:
+    """Give an image transparency.
+
+    Args:
+        image: ``[H, W, 1 or 3]``.
+        alpha: ``[H, W, 1]``, in 8 or 16 bits, whichever the image has.
+
+    Returns:
+        ``[H, W, 2 or 4]``, in the image's depth.
+
+    Raises:
+        UserError: the image has neither 1 nor 3 channels.
+    """
+    if image.shape[2] not in (1, 3):
+        raise UserError(f"an image of {image.shape[2]} channels cannot be given transparency, only one of 1 or 3")
+    if image.dtype == np.uint8:
+        alpha = to_uint8(alpha)
+    elif alpha.dtype == np.uint8:
+        alpha = alpha.astype(np.uint16) * np.uint16(257)
+    return np.concatenate([image, alpha], axis=2)
 
 
 def _over_white(colour: Pixels, alpha: Pixels) -> Pixels:

@@ -12,15 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from i2i.data.files import BrokenImage, read, write_whole
+from i2i.data.files import TIFF_EXTRA, BrokenImage, read, write_whole
 from i2i.data.layouts import DataFolder, Example, Problem, Size, Split, same_shape
 from i2i.data.places import cache_root
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 BATCH = 16  # files per task of the pool
 MOST_NAMED = 5  # files that a line names
+
+Side = Literal["a", "b"]
+SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,21 @@ class Inspection:
         )
 
     @cached_property
+    def odd_channels(self) -> tuple[Problem, ...]:
+        """Files of A or of B that have more than 4 channels where most have another number, or the other way round."""
+        found: dict[Path, Problem] = {}
+        for side in SIDES:
+            kinds = self.channels(side)
+            if len(kinds) > 1 and max(kinds) > 4:
+                (usual, count), *_ = kinds.most_common(1)
+                reason = f"channels where {count} of {kinds.total()} images have {usual}; all must have equally many"
+                for path in self._paths(side):
+                    has = self._good[path].channels if path in self._good else usual
+                    if has != usual and max(has, usual) > 4:
+                        found[path] = Problem(path, f"has {has} {reason}")
+        return tuple(found.values())
+
+    @cached_property
     def constant(self) -> tuple[Path, ...]:
         """Images all of whose pixels are the same."""
         return tuple(path for path, record in self._good.items() if record.constant)
@@ -135,14 +153,13 @@ class Inspection:
         """Most bits per value of any file, 8 or 16."""
         return max(self.depths, default=8)
 
-    def channels(self, side: Literal["a", "b"]) -> Counter[int]:
+    def channels(self, side: Side) -> Counter[int]:
         """Return how many files of A or of B have how many channels."""
-        paths = {path for split in self.folder.splits for path in self.folder.side(split, side)}
-        return Counter(record.channels for path in paths if (record := self._good.get(path)))
+        return Counter(record.channels for path in self._paths(side) if (record := self._good.get(path)))
 
     def problems(self) -> list[Problem]:
         """Return what has to be mended, or left out, before training."""
-        return [*self.broken, *self.unmatched, *self.odd_width]
+        return [*self.broken, *self.unmatched, *self.odd_width, *self.odd_channels]
 
     def warnings(self) -> list[str]:
         """Return what is allowed and may yet be a mistake, in one line each."""
@@ -208,6 +225,7 @@ class Inspection:
             "broken": _as_dicts(self.broken),
             "unmatched": _as_dicts(self.unmatched),
             "odd_width": _as_dicts(self.odd_width),
+            "odd_channels": _as_dicts(self.odd_channels),
             "constant": [str(path) for path in self.constant],
             "unlike_shapes": [example.name for example in self.unlike_shapes],
             "duplicates_between_splits": [[str(a), str(b)] for a, b in self.duplicates_between],
@@ -217,6 +235,10 @@ class Inspection:
     @cached_property
     def _good(self) -> dict[Path, Record]:
         return {path: record for path, record in self.records.items() if not record.error}
+
+    def _paths(self, side: Side) -> list[Path]:
+        """Return the distinct files of A or of B."""
+        return list(dict.fromkeys(path for split in self.folder.splits for path in self.folder.side(split, side)))
 
     def _records_of(self, example: Example) -> tuple[Record, ...]:
         """Return the records of an example's one or two files, or nothing if one is broken."""
@@ -303,7 +325,9 @@ def _load(index: Path) -> dict[str, Record]:
 
 
 def _save(index: Path, records: Mapping[str, Record]) -> None:
-    content = {"version": INDEX_VERSION, "files": {name: astuple(record) for name, record in records.items()}}
+    # What fails for want of a library alone is tried again once it is installed.
+    kept = {name: astuple(record) for name, record in records.items() if TIFF_EXTRA not in (record.error or "")}
+    content = {"version": INDEX_VERSION, "files": kept}
     with contextlib.suppress(OSError):  # a read-only home folder only costs time
         write_whole(index, json.dumps(content, separators=(",", ":")).encode())
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from i2i.data.config import DataConfig, Resize
 from i2i.data.images import ImageSet
-from i2i.data.inspection import Inspection, inspect
+from i2i.data.inspection import Inspection, Side, inspect
 from i2i.data.layouts import DataFolder, Layout, Split, read_folder, two_heaps
 from i2i.data.pairs import PairedImages
 from i2i.data.sources import Progress, Source, find_source
@@ -129,7 +128,7 @@ def open_data(
     usable = inspection.usable()
     if not usable.splits.get("train"):
         raise UserError(f"{folder.root}: no image is left to train on (see: i2i data inspect {source.given})")
-    config = _completed(config, usable, inspection)
+    config = _completed(config, usable, replace(inspection, folder=usable))
     if config.bits == 16:
         say("data: 16-bit images, whose depth is kept")
     splits = {split: _image_set(usable, split, config, seed) for split, examples in usable.splits.items() if examples}
@@ -173,8 +172,13 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
 def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection) -> DataConfig:
     """Return the options with everything filled in that the files decide."""
     derived = folder.layout == "photos"
-    channels_b = config.channels_b or _channels(inspection.channels("b"))
-    channels_a = config.channels_a or (channels_b if derived else _channels(inspection.channels("a")))
+    channels_b = _channels(config, inspection, "b")
+    channels_a = config.channels_a or channels_b if derived else _channels(config, inspection, "a")
+    if derived and config.derive and channels_b > 4:
+        raise UserError(
+            f"{folder.root}: data.derive.name={config.derive.name} takes photos of 1 or 3 channels, and these have "
+            f"{channels_b}; give pairs of images instead"
+        )
     return config.model_copy(
         update={
             "layout": folder.layout,
@@ -190,9 +194,19 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection) -
     )
 
 
-def _channels(found: Counter[int]) -> int:
-    """Return 3 where any image is in colour, else 1; transparency is nothing to learn."""
-    return 3 if any(channels >= 3 for channels in found) else 1
+def _channels(config: DataConfig, inspection: Inspection, side: Side) -> int:
+    """Return how many channels A or B has: as wanted, else 3 where any is in colour, 1, or all there are beyond 4.
+
+    Of up to 4 channels, transparency is nothing to learn.
+    """
+    wanted = config.channels_a if side == "a" else config.channels_b
+    most = max(inspection.channels(side), default=0)
+    if wanted and wanted != most and max(wanted, most) > 4:
+        raise UserError(
+            f"data.channels_{side}={wanted}: the images of {side.upper()} in {inspection.folder.root} have {most} "
+            f"channels, and more than 4 can only be taken as they are; leave data.channels_{side} out"
+        )
+    return wanted or (most if most > 4 else 3 if most >= 3 else 1)
 
 
 def _resize_of(folder: str | None) -> Resize:

@@ -48,6 +48,8 @@ def start(config: RunConfig, source: Source, console: Console, folder: Path | No
     if folder is not None:
         _refuse_used(folder)
     data = _open(config, source, console)
+    for line in config.method.remarks(config.optim):
+        _say(console, f"note: {line}")
     config = config.completed(data.config)
     run = _make_folder(folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.preset).stem}-{source.name}")
     return _fit(config, data, run, console, None)

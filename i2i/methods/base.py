@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import field_validator
 from torch import Tensor, nn
 
 from i2i.config import Config
-from i2i.errors import UserError
-from i2i.losses import gan_loss
+from i2i.methods.adversary import AdversarialConfig
 from i2i.nn import (
     DiscriminatorConfig,
     GeneratorConfig,
@@ -36,37 +34,27 @@ def network_spec(config: Config, in_channels: int, out_channels: int) -> dict[st
     return {"config": config.model_dump(mode="json"), "in_channels": in_channels, "out_channels": out_channels}
 
 
-class TranslationConfig(Config):
+class TranslationConfig(AdversarialConfig):
     """What the options of all methods that translate images have in common; each gives its own defaults.
 
     Attributes:
         generator: the networks that make images.
         discriminator: the networks that judge them.
-        gan_loss: name of an adversarial loss.
         inference: how the generators run when they do not train; None: statistics of each image after training at
             batch 1, as in the papers, running statistics otherwise, and no dropout.
     """
 
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig
-    gan_loss: str
     inference: InferencePolicy | None = None
-
-    @field_validator("gan_loss")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        try:
-            gan_loss(name)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return name
 
     def completed(self, image_size: int, batch_size: int) -> Self:
         """Return these options with everything left None chosen for training at that size and batch.
 
         Raises:
-            UserError: the images are too small for a network.
+            UserError: the images are too small for a network, or the discriminator's norm forbids the loss's penalty.
         """
+        self = self.with_norm()
         generator = fitted_to_size(self.generator, image_size)
         for network in (generator, self.discriminator):
             refuse_small_images(network, image_size, batch_size)

@@ -9,9 +9,10 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
 from i2i.errors import UserError
-from i2i.losses import gan_loss, l1
+from i2i.losses import l1
 from i2i.losses.perceptual import CHANNELS, Perceptual, PerceptualConfig
 from i2i.losses.reconstruction import ssim_distance
+from i2i.methods.adversary import Penalties, clip_weights
 from i2i.methods.base import Batch, Direction, Method, Scalars, TranslationConfig, detached, network_spec
 from i2i.methods.pool import ImagePool
 from i2i.nn import (
@@ -37,7 +38,7 @@ class CycleGANConfig(TranslationConfig):
     Attributes:
         generator: of G_AB and of G_BA.
         discriminator: of D_A and of D_B.
-        gan_loss: name of an adversarial loss.
+        gan_loss: name of an adversarial loss; `penalties`, `lambda_penalty` and `weight_clip` go with it.
         lambda_gan: weight of the adversarial terms.
         lambda_a: weight of the cycle A to B to A (eq. 3).
         lambda_b: weight of the cycle B to A to B.
@@ -128,9 +129,9 @@ class CycleGAN(Method):
                     "method.identity=l1, or data.channels_a and data.channels_b to 3"
                 )
             self.identity_distance = Perceptual(config.perceptual, PERCEPTUAL_KEY).to(precision.device)
-        self.config = config
+        self.config = config = config.with_norm()
         self.policy = config.inference or InferencePolicy(statistics="image")
-        self.gan = gan_loss(config.gan_loss)
+        self.gan, self.penalty = config.loss, Penalties(config)
         self.G_AB = build_generator(config.generator, channels_a, channels_b).to(precision.device)
         self.G_BA = build_generator(config.generator, channels_b, channels_a).to(precision.device)
         self.D_A = build_discriminator(config.discriminator, channels_a).to(precision.device)
@@ -167,12 +168,16 @@ class CycleGAN(Method):
             g_loss = gan_ab + gan_ba + cycle_a + cycle_b + identity_a + identity_b
             self.opt_g.minimize(g_loss)
 
-        real_on_a, fake_on_a = forward_each(self.D_A, real_a, self.pool_a.query(fake_a))
-        real_on_b, fake_on_b = forward_each(self.D_B, real_b, self.pool_b.query(fake_b))
+        past_a, past_b = self.pool_a.query(fake_a), self.pool_b.query(fake_b)
+        real_on_a, fake_on_a = forward_each(self.D_A, real_a, past_a)
+        real_on_b, fake_on_b = forward_each(self.D_B, real_b, past_b)
         terms_a, terms_b = gan.d_terms(real_on_a, fake_on_a), gan.d_terms(real_on_b, fake_on_b)
+        penalty = self.penalty(self.D_A, real_a, past_a) + self.penalty(self.D_B, real_b, past_b)
         d_a, d_b = 0.5 * (terms_a[0] + terms_a[1]), 0.5 * (terms_b[0] + terms_b[1])  # halved, so that D learns slowly
         right_a, right_b = gan.accuracy(real_on_a, fake_on_a), gan.accuracy(real_on_b, fake_on_b)
-        self.opt_d.minimize(d_a + d_b)
+        d_loss = d_a + d_b + penalty
+        self.opt_d.minimize(d_loss)
+        clip_weights(self.config.clip, self.D_A, self.D_B)
 
         return detached(
             {
@@ -183,13 +188,14 @@ class CycleGAN(Method):
                 "loss/cycle_b": cycle_b,
                 "loss/identity_a": identity_a,
                 "loss/identity_b": identity_b,
-                "loss/d": d_a + d_b,
+                "loss/d": d_loss,
                 "loss/d_a": d_a,
                 "loss/d_b": d_b,
                 "d/real": (terms_a[0] + terms_b[0]) / 2,
                 "d/fake": (terms_a[1] + terms_b[1]) / 2,
                 "d/accuracy_real": (right_a[0] + right_b[0]) / 2,
                 "d/accuracy_fake": (right_a[1] + right_b[1]) / 2,
+                **({"loss/d_penalty": penalty} if self.penalty else {}),
             }
         )
 

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
-from i2i.losses import gan_loss, l1
+from i2i.losses import l1
+from i2i.methods.adversary import Penalties, clip_weights
 from i2i.methods.base import Batch, Direction, Method, Scalars, TranslationConfig, detached, network_spec
 from i2i.metrics import psnr, ssim
 from i2i.nn import (
@@ -31,7 +32,7 @@ class Pix2PixConfig(TranslationConfig):
     Attributes:
         generator: maps A to B.
         discriminator: judges B beside A.
-        gan_loss: name of an adversarial loss.
+        gan_loss: name of an adversarial loss; `penalties`, `lambda_penalty` and `weight_clip` go with it.
         lambda_gan: weight of the adversarial term in the generator's loss.
         lambda_l1: weight of the L1 term (eq. 4).
         inference: how the generator runs when it does not train; None: statistics of each image after training at batch
@@ -72,9 +73,9 @@ class Pix2Pix(Method):
         precision: Precision | None = None,
     ) -> None:
         optim, precision = optim or OptimConfig(), precision or Precision()
-        self.config = config
+        self.config = config = config.with_norm()
         self.policy = config.inference or InferencePolicy(statistics="image")
-        self.gan = gan_loss(config.gan_loss)
+        self.gan, self.penalty = config.loss, Penalties(config)
         self.G = build_generator(config.generator, channels_a, channels_b).to(precision.device)
         self.D = build_discriminator(config.discriminator, channels_a + channels_b).to(precision.device)
         self.networks = {"G": self.G, "D": self.D}
@@ -94,9 +95,11 @@ class Pix2Pix(Method):
         # D(image, condition): the condition comes first in the concatenation
         real, fake = self.D(real_b, real_a), self.D(fake_b.detach(), real_a)
         d_real, d_fake = self.gan.d_terms(real, fake)
-        d_loss = 0.5 * (d_real + d_fake)  # halved, so that D learns more slowly than G
+        penalty = self.penalty(lambda image: self.D(image, real_a), real_b, fake_b)
+        d_loss = 0.5 * (d_real + d_fake) + penalty  # halved, so that D learns more slowly than G
         right_real, right_fake = self.gan.accuracy(real, fake)
         self.opt_d.minimize(d_loss)
+        clip_weights(self.config.clip, self.D)
 
         with frozen(self.D):
             real_again = self.D(real_b, real_a) if self.gan.relativistic else None  # D has moved since
@@ -115,6 +118,7 @@ class Pix2Pix(Method):
                 "d/fake": d_fake,
                 "d/accuracy_real": right_real,
                 "d/accuracy_fake": right_fake,
+                **({"loss/d_penalty": penalty} if self.penalty else {}),
             }
         )
 

@@ -1,17 +1,34 @@
+import importlib.util
 import io
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
 from i2i.data import files
-from i2i.data.files import BrokenImage, Pixels, list_images, natural_key, read, read_info, to_channels, to_uint8, write
+from i2i.data.files import (
+    BrokenImage,
+    Pixels,
+    from_pil,
+    list_images,
+    natural_key,
+    read,
+    read_info,
+    split_alpha,
+    to_channels,
+    to_uint8,
+    with_alpha,
+    write,
+)
 from i2i.errors import UserError
 
 
@@ -283,6 +300,200 @@ def test_decompression_bombs_are_refused_by_their_header(tmp_path: Path) -> None
         read(tmp_path / "bomb.png")
 
 
+Planes = Literal["contig", "separate"]
+
+
+def write_tiff(
+    path: Path,
+    image: Pixels,
+    planes: Planes = "contig",
+    photometric: Literal["minisblack", "rgb"] = "minisblack",
+    compression: Literal["zlib"] | None = None,
+    extrasamples: list[int] | None = None,
+) -> None:
+    stored = image if planes == "contig" else np.ascontiguousarray(np.moveaxis(image, 2, 0))
+    tifffile.imwrite(
+        path,
+        stored,
+        photometric=photometric,
+        planarconfig=planes,
+        compression=compression,
+        extrasamples=extrasamples,
+        rowsperstrip=4,
+        metadata=None,
+    )
+
+
+@pytest.mark.parametrize("channels", [5, 13])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_many_channels_keep_every_bit(tmp_path: Path, channels: int, dtype: type) -> None:
+    image = noise(7, 5, channels, dtype=dtype)
+    write(tmp_path / "new" / "x.tif", image)
+    assert os.listdir(tmp_path / "new") == ["x.tif"]
+    assert np.array_equal(read(tmp_path / "new" / "x.tif"), image)
+    assert read(tmp_path / "new" / "x.tif").dtype == dtype
+    assert agrees_with_header(tmp_path / "new" / "x.tif")
+
+
+@pytest.mark.parametrize("channels", [5, 13])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+def test_many_channels_of_other_writers(
+    tmp_path: Path,
+    channels: int,
+    dtype: type,
+    planes: Planes,
+    compression: Literal["zlib"] | None,
+    photometric: Literal["minisblack", "rgb"],
+) -> None:
+    path, image = tmp_path / "x.tif", noise(9, 6, channels, dtype=dtype)
+    write_tiff(path, image, planes, photometric, compression)
+    back = read(path)
+    assert back.dtype == dtype
+    assert np.array_equal(back, image)
+    assert back.flags.c_contiguous
+    assert back.flags.writeable
+    assert agrees_with_header(path)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_many_channels_come_upright(tmp_path: Path, orientation: int) -> None:
+    stored = np.array(STORED[orientation], np.uint16)[:, :, None] * np.arange(1, 7, dtype=np.uint16)
+    tag = (274, "H", 1, orientation, True)
+    tifffile.imwrite(tmp_path / "x.tif", stored, photometric="minisblack", planarconfig="contig", extratags=[tag])
+    assert read(tmp_path / "x.tif")[:, :, 2].tolist() == [[3, 6, 9], [12, 15, 18]]
+    assert agrees_with_header(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_colour_in_separate_planes(tmp_path: Path, channels: int, compression: Literal["zlib"] | None) -> None:
+    path, image = tmp_path / "x.tif", noise(9, 6, channels, dtype=np.uint16)
+    write_tiff(path, image, "separate", "rgb", compression)
+    assert np.array_equal(read(path), image)
+    assert agrees_with_header(path)
+
+
+def test_no_channel_of_a_tiff_is_taken_for_alpha_or_lost(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    for channels, planes in ((3, "contig"), (3, "separate")):
+        write_tiff(path, noise(9, 6, channels), planes, compression="zlib")  # type: ignore[arg-type]
+        assert np.array_equal(read(path), noise(9, 6, channels))
+    for channels in (2, 4):
+        write_tiff(path, noise(9, 6, channels, dtype=np.uint16))
+        with pytest.raises(BrokenImage, match=f"has {channels} channels, the last of which is not alpha"):
+            read(path)
+        write_tiff(path, noise(9, 6, channels, dtype=np.uint16), extrasamples=[0] * (channels - 2) + [2])
+        assert np.array_equal(read(path), noise(9, 6, channels, dtype=np.uint16))
+    write_tiff(path, noise(9, 6, 4, dtype=np.uint16), photometric="rgb", extrasamples=[0])
+    assert np.array_equal(read(path), noise(9, 6, 4, dtype=np.uint16)[:, :, :3])  # as Pillow does in 8 bits
+    assert agrees_with_header(path)
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_many_channels_cut_off_are_refused(
+    tmp_path: Path, planes: Planes, compression: Literal["zlib"] | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.tif"
+    write_tiff(path, noise(32, 32, 6, dtype=np.uint16), planes, compression=compression)
+    whole = path.read_bytes()
+    for keep in (4, 9, 100, len(whole) // 3, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(BrokenImage) as refusal:
+            read(path)
+        assert str(refusal.value).startswith(f"{path}: is damaged")
+        assert "\n" not in str(refusal.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def replace_tag(path: Path, number: int, old: int, new: int) -> None:
+    """Change the value of a TIFF's tag of one unsigned short."""
+    content = path.read_bytes()
+    assert content.count(struct.pack("<HHII", number, 3, 1, old)) == 1
+    path.write_bytes(content.replace(struct.pack("<HHII", number, 3, 1, old), struct.pack("<HHII", number, 3, 1, new)))
+
+
+def test_a_tiff_that_claims_too_much_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    for width, height, channels, reason in (
+        (14_000, 13_000, 6, "178,956,970 pixels"),
+        (12_000, 12_000, 20, "4 GiB"),
+        (8, 8, 300, "300 channels; keep at most 64"),
+    ):
+        with tifffile.TiffWriter(path) as writer:
+            strips = iter([zlib.compress(bytes(9))] * height)  # which would be found short if they were decoded
+            writer.write(
+                strips,
+                shape=(height, width, channels),
+                dtype=np.uint16,
+                photometric="minisblack",
+                planarconfig="contig",
+                compression="zlib",
+                rowsperstrip=1,
+                metadata=None,
+            )
+        for function in (read, read_info):
+            with pytest.raises(BrokenImage, match=reason):
+                function(path)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (noise(4, 4, 6).astype(np.float32), "32 bits"),
+        (noise(4, 4, 6).astype(np.int16), "16 bits .int16.*without sign"),
+    ],
+)
+def test_other_values_of_many_channels_are_refused(tmp_path: Path, image: Pixels, reason: str) -> None:
+    write_tiff(tmp_path / "x.tif", image)
+    for function in (read, read_info):
+        with pytest.raises(BrokenImage, match=reason):
+            function(tmp_path / "x.tif")
+
+
+def test_of_a_stack_the_first_page_counts(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", noise(6, 9, 8, dtype=np.uint16), photometric="minisblack", imagej=True)
+    assert np.array_equal(read(tmp_path / "x.tif"), noise(6, 9, 8, dtype=np.uint16)[0, :, :, None])
+
+
+def test_without_tifffile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "x.tif", noise(4, 4, 6))
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    for function in (read, read_info):
+        with pytest.raises(BrokenImage, match=r"pip install 'i2i\[tiff\]'"):
+            function(tmp_path / "x.tif")
+    with pytest.raises(UserError, match=r"6 channels .* pip install 'i2i\[tiff\]'"):
+        write(tmp_path / "y.tif", noise(4, 4, 6))
+    assert not (tmp_path / "y.tif").exists()
+    for name, dtype in (("x.png", np.uint8), ("x.tif", np.uint8), ("deep.png", np.uint16), ("deep.tif", np.uint16)):
+        write(tmp_path / name, noise(4, 4, 3, dtype=dtype))  # ordinary images do not need it
+        assert np.array_equal(read(tmp_path / name), noise(4, 4, 3, dtype=dtype))
+        assert agrees_with_header(tmp_path / name)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("imagecodecs") is not None, reason="imagecodecs decodes it")
+def test_a_compression_that_takes_imagecodecs(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    write_tiff(path, noise(4, 4, 6), compression="zlib")
+    replace_tag(path, 259, 8, 5)  # nobody can write LZW without imagecodecs either
+    assert read_info(path).channels == 6
+    with pytest.raises(BrokenImage, match=r"LZW.*pip install 'i2i\[tiff\]'"):
+        read(path)
+
+
+def test_pillow_images_are_read_as_pillow_holds_them(tmp_path: Path) -> None:
+    deep = noise(7, 5, 3, dtype=np.uint16)
+    write(tmp_path / "x.png", deep)
+    with Image.open(tmp_path / "x.png") as image:
+        assert np.abs(from_pil(image).astype(int) - to_uint8(deep)).max() <= 1
+    write_tiff(tmp_path / "x.tif", noise(7, 5, 6), photometric="rgb")
+    with Image.open(tmp_path / "x.tif") as image, pytest.raises(BrokenImage, match="does not read"):
+        from_pil(image)
+
+
 def test_listing_is_natural_recursive_and_skips_what_is_hidden(tmp_path: Path) -> None:
     names = ["10.png", "2.png", "a/1.JPG", "a/b/c.tiff", "x.jpg/y.webp"]
     for name in [*names, ".hidden.png", ".git/z.png", "._2.png", "notes.txt", "noimage"]:
@@ -308,7 +519,8 @@ def test_writing_refuses_what_a_format_cannot_hold(tmp_path: Path) -> None:
         ("x.webp", noise(2, 2, 1, dtype=np.uint16), "16-bit"),
         ("x.jpg", noise(2, 2, 4), "transparency"),
         ("x.bmp", noise(2, 2, 2), "transparency"),
-        ("x.png", noise(2, 2, 5), "5 channels"),
+        ("x.png", noise(2, 2, 5), "\\.png holds at most 4 channels, and the image has 5; write a .tif"),
+        ("x.tif", noise(2, 2, 65), "65 channels"),
         ("x.gif", noise(2, 2, 3), "not as '.gif'"),
         ("x.webp", noise(1, 17000, 3), "WEBP"),
     ]
@@ -348,8 +560,11 @@ def test_channels_are_repeated_dropped_and_added() -> None:
     assert to_channels(np.array([[[1, 2, 3]]], np.uint16), 4).tolist() == [[[1, 2, 3, 65535]]]
     same = noise(2, 2, 3)
     assert to_channels(same, 3) is same
-    with pytest.raises(UserError, match="5 channels"):
-        to_channels(noise(2, 2, 5), 3)
+    many = noise(2, 2, 5)
+    assert to_channels(many, 5) is many
+    for image, wanted in ((many, 3), (many, 13), (same, 5)):
+        with pytest.raises(UserError, match=f"{image.shape[2]} channels .* of {wanted}$"):
+            to_channels(image, wanted)
 
 
 def test_transparent_means_white() -> None:
@@ -358,6 +573,34 @@ def test_transparent_means_white() -> None:
     assert over.tolist() == [[[255, 255, 255], [204, 224, 255], [1, 2, 3]]]
     deep = to_channels(np.array([[[0, 0], [65535, 1], [123, 65535]]], np.uint16), 1)
     assert deep.tolist() == [[[65535], [65535], [123]]]
+
+
+def test_alpha_is_taken_off_and_put_back() -> None:
+    rgba = np.array([[[0, 100, 255, 51], [1, 2, 3, 255]]], np.uint8)
+    colour, alpha = split_alpha(rgba)
+    assert colour.tolist() == [[[204, 224, 255], [1, 2, 3]]]
+    assert alpha is not None
+    assert alpha.tolist() == [[[51], [255]]]
+    assert with_alpha(colour, alpha).tolist() == [[[204, 224, 255, 51], [1, 2, 3, 255]]]
+    grey, alpha = split_alpha(np.array([[[7, 65535]]], np.uint16))
+    assert (grey.tolist(), None if alpha is None else alpha.tolist()) == ([[[7]]], [[[65535]]])
+    for channels in (1, 3, 5):
+        image = noise(2, 2, channels)
+        whole, none = split_alpha(image)
+        assert whole is image
+        assert none is None
+    with pytest.raises(UserError, match="5 channels"):
+        with_alpha(noise(2, 2, 5), noise(2, 2, 1))
+
+
+def test_alpha_takes_the_depth_of_the_image() -> None:
+    alpha = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    deep = with_alpha(noise(16, 16, 1, dtype=np.uint16), alpha)[:, :, 1:]
+    assert deep.dtype == np.uint16
+    assert np.array_equal(deep, alpha.astype(int) * 257)
+    shallow = with_alpha(noise(16, 16, 3), deep)
+    assert shallow.dtype == np.uint8
+    assert np.array_equal(shallow[:, :, 3:], alpha)
 
 
 def test_to_uint8_rounds() -> None:

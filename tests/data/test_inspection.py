@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -119,7 +120,12 @@ def test_an_unwritable_or_damaged_cache_only_costs_time(tmp_path: Path, monkeypa
     folder = read_folder(tmp_path)
     expected = inspect(folder)
     (index,) = (cache_root() / "index").iterdir()
-    for content in ('{"version": 1, "files": {"train/1.png": [1]}}', "[]", "{", '{"version": 0, "files": {"x": []}}'):
+    for content in (
+        f'{{"version": {inspection.INDEX_VERSION}, "files": {{"train/1.png": [1]}}}}',
+        "[]",
+        "{",
+        '{"version": 0, "files": {"x": []}}',
+    ):
         index.write_text(content)
         assert inspect(folder) == expected
     (tmp_path / "file").touch()
@@ -186,6 +192,37 @@ def test_mixtures_are_warned_of(tmp_path: Path) -> None:
     found = inspect(read_folder(tmp_path))
     assert found.deepest == 16
     assert found.warnings() == ["images of 3 (3), 1 (1) channels are mixed", "images of 8 (3), 16 (1) bits are mixed"]
+
+
+def test_many_channels_must_be_equally_many(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write(tmp_path / "input" / f"{seed}.tif", noise(seed, channels=6))
+        write(tmp_path / "target" / f"{seed}.tif", noise(seed, channels=13 if seed < 3 else 7))
+    write(tmp_path / "target" / "1.tif", np.full((8, 8, 13), 9, np.uint8))
+    found = inspect(read_folder(tmp_path))
+    assert (found.channels("a"), found.channels("b")) == ({6: 3}, {13: 2, 7: 1})
+    assert found.constant == (tmp_path / "target" / "1.tif",)
+    (problem,) = found.problems()
+    assert problem.path == tmp_path / "target" / "3.tif"
+    assert problem.reason == "has 7 channels where 2 of 3 images have 13; all must have equally many"
+    assert found.as_dict()["odd_channels"] == [{"path": str(problem.path), "reason": problem.reason}]
+    assert len(inspect(found.usable()).problems()) == 0
+
+
+def test_among_ordinary_images_only_those_of_many_channels_are_odd(tmp_path: Path) -> None:
+    for seed, channels in enumerate((1, 3, 3, 6)):
+        write(tmp_path / f"{seed}.tif", noise(seed, channels=channels))
+    assert [problem.path.name for problem in inspect(read_folder(tmp_path)).problems()] == ["3.tif"]
+
+
+def test_what_a_library_mends_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "1.tif", noise(1, channels=6))
+    write(tmp_path / "2.tif", noise(2, channels=6))
+    folder = read_folder(tmp_path)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "tifffile", None)
+        assert len(inspect(folder).broken) == 2
+    assert inspect(folder).broken == ()
 
 
 def test_many_problems_are_shortened_in_lines_only(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from i2i.data import DataConfig, find_source, open_data
+from i2i.data import DataConfig, files, find_source, open_data
 from i2i.data.opened import Data
 from i2i.data.preview import preview_sheet
 from i2i.errors import UserError
@@ -88,6 +88,81 @@ def test_pairs_need_no_derivation_and_unpaired_images_no_pix2pix(tmp_path: Path)
         opened(two_folders(tmp_path / "pairs"), derive={"name": "edges"})
     with pytest.raises(UserError, match="unpaired"):
         opened(two_folders(tmp_path / "zebras", a="trainA", b="trainB"))
+
+
+def bands(root: Path, *channels: int, a: int = 6) -> Path:
+    """Make two folders of 16-bit TIFFs: A has `a` channels, each image of B the next of `channels`."""
+    rng = np.random.default_rng(0)
+    for index, b in enumerate(channels):
+        for folder, count in (("input", a), ("target", b)):
+            files.write(root / folder / f"{index}.tif", rng.integers(0, 65536, (32, 32, count)).astype(np.uint16))
+    return root
+
+
+@pytest.mark.parametrize("names", [("input", "target"), ("trainA", "trainB")])
+def test_images_of_many_channels_are_taken_as_they_are(tmp_path: Path, names: tuple[str, str]) -> None:
+    root = bands(tmp_path / "bands", 6, 6, 6)
+    for old, new in zip(("input", "target"), names, strict=True):
+        (root / old).rename(root / new)
+    config = DataConfig(image_size=32, load_size=40)
+    data = open_data(config, find_source(str(root)), 0, print, needs="heaps" if names[0] == "trainA" else "pairs")
+    assert (data.channels, data.config.bits) == ((6, 6), 16)
+    assert (data.config.channels_a, data.config.channels_b) == (6, 6)
+    item = data.splits["train"][0, 0]
+    assert item["a"].shape == item["b"].shape == (6, 32, 32)
+    held_out = data.held_out[0, 0]["b"].numpy().transpose(1, 2, 0)  # which needs no resizing
+    stored = [files.read(path) / 65535 for path in (root / names[1]).iterdir()]
+    assert sum(np.allclose(held_out, image, atol=1e-7) for image in stored) == 1
+    assert preview_sheet(data, rows=1).shape[2] == 3
+
+
+def test_all_channels_are_resized_cropped_and_turned_alike(tmp_path: Path) -> None:
+    root, rng = tmp_path / "bands", np.random.default_rng(0)
+    for folder, channels in (("input", 6), ("target", 13)):
+        for index in range(3):
+            first = rng.integers(2000, 3000, (40, 48, 1))  # far from the ends, where bicubic is clipped
+            files.write(root / folder / f"{index}.tif", (first * np.arange(1, channels + 1)).astype(np.uint16))
+    turned = {"transform": "D4", "on": "b", "options": {"p": 1.0}}
+    data = opened(root, image_size=32, load_size=36, aspect="keep", augment=[turned])
+    assert data.channels == (6, 13)
+    for epoch in range(4):
+        item = data.splits["train"][0, epoch]
+        for side, channels in (("a", 6), ("b", 13)):
+            image = item[side].numpy()
+            assert image.shape == (channels, 32, 32)
+            np.testing.assert_allclose(image, image[:1] * np.arange(1, channels + 1)[:, None, None], rtol=1e-5)
+            assert image[0].std() > 0
+
+
+def test_many_channels_of_unlike_number_are_refused_or_skipped(tmp_path: Path) -> None:
+    root = bands(tmp_path / "bands", 13, 13, 13, 7, 13)
+    with pytest.raises(UserError, match=r"3\.tif: has 7 channels where 4 of 5 .*--set data\.bad_files=skip"):
+        opened(root)
+    data = opened(root, bad_files="skip")
+    assert data.channels == (6, 13)
+    assert sum(map(len, data.splits.values())) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels_b": 3}, "channels_b=3: the images of B .* have 13 channels.*leave data.channels_b out"),
+        ({"channels_a": 7}, "channels_a=7: the images of A .* have 6 channels"),
+        ({"augment": [{"transform": "HueSaturationValue", "on": "a"}]}, "HueSaturationValue.*A of 6 channels"),
+        ({"layout": "photos", "derive": {"name": "edges"}}, "takes photos of 1 or 3 channels.*have 6"),
+    ],
+)
+def test_what_many_channels_do_not_allow(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    root = bands(tmp_path / "bands", *(3 * [6 if "derive" in options else 13]))
+    with pytest.raises(UserError, match=message) as refusal:
+        opened(root, **options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_more_channels_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"channels_b=6: the images of B .* have 3 channels"):
+        opened(two_folders(tmp_path / "damage"), channels_b=6)
+    assert opened(two_folders(tmp_path / "damage"), channels_b=4).channels == (1, 4)
 
 
 def test_preview_shows_training_and_validation(photos: Callable[..., Path]) -> None:

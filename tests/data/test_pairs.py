@@ -134,3 +134,16 @@ def test_wrong_augmentations_are_explained(
 ) -> None:
     with pytest.raises(UserError, match=hint):
         pairs(tmp_path / "ab", augment=[{"transform": transform, "options": options}])
+
+
+def test_augmentations_are_rehearsed_together(tmp_path: Path) -> None:
+    larger = {"transform": "Resize", "options": {"height": 48, "width": 48}}
+    crop = {"transform": "RandomCrop", "options": {"height": 40, "width": 40}}
+    fog = {"transform": "RandomFog", "on": "a"}
+    assert pairs(tmp_path / "ab", augment=[fog, larger, crop])[0, 0]["b"].shape == (3, 40, 40)
+    with pytest.raises(UserError, match="RandomCrop, on both: does not take these images"):
+        pairs(tmp_path / "ab", augment=[crop])
+    with pytest.raises(
+        UserError, match=r"RandomFog, on a: does not take these images .A of 1 channels.*; leave it out"
+    ):
+        pairs(tmp_path / "ab", augment=[fog], channels_a=1)

@@ -33,6 +33,8 @@ def test_images_of_other_shapes_and_channels_are_fitted() -> None:
     cell = sheet[CAPTION : CAPTION + 20, 2 * GAP + 20 : 2 * GAP + 40]
     assert (cell[8:12, 1:-1] == 77).all()  # 20 wide and 5 high, in the middle
     assert (cell[:6] == 255).all()
+    bands = np.arange(13, dtype=np.uint8) * 10 + np.zeros((20, 20, 1), np.uint8)
+    assert contact_sheet({"a": [bands]})[CAPTION + 10, GAP + 10].tolist() == [0, 10, 20]
 
 
 def test_pixels_by_hand() -> None:
