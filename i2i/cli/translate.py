@@ -22,10 +22,18 @@ def translate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Most images per forward.")] = 4,
     size: Annotated[int | None, typer.Option(min=1, help="Work at this short side, then enlarge back.")] = None,
+    tile: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Translate larger images in tiles of N, or as memory asks.")
+    ] = None,
     image_format: Annotated[
-        Literal["png", "jpg", "webp", "bmp", "tif", "same"],
-        typer.Option("--format", help="png, jpg, webp, bmp, tif, or same as the input."),
-    ] = "png",
+        Literal["png", "jpg", "webp", "bmp", "tif", "same"] | None,
+        typer.Option(
+            "--format", help="png, jpg, webp, bmp, tif, or same as the input; png where it holds the channels."
+        ),
+    ] = None,
+    alpha: Annotated[
+        Literal["keep", "drop"], typer.Option(help="Carry the inputs' transparency over, or lay them over white.")
+    ] = "keep",
     from_photos: Annotated[
         bool, typer.Option("--from-photos", help="Derive the inputs from photos, as in training.")
     ] = False,
@@ -74,6 +82,7 @@ def translate(
         direction=direction,
         device=device,
         precision=precision,
+        tile=_tile(tile),
         statistics=statistics,
         dropout=dropout,
         seed=seed,
@@ -86,7 +95,8 @@ def translate(
         output,
         prepare="photos" if from_photos else "pairs" if from_pairs else "inputs",
         size=size,
-        suffix=None if image_format == "same" else f".{image_format}",
+        suffix=None if image_format == "same" else f".{image_format}" if image_format else "",
+        keep_alpha=alpha == "keep",
         overwrite=overwrite,
         say=typer.echo,
     )
@@ -103,3 +113,13 @@ def translate(
     if sheet is not None and result.sheet is not None:
         typer.echo(f"sheet: {sheet}")
     return 1 if result.failures else 0
+
+
+def _tile(text: str | None) -> int | Literal["auto"] | None:
+    from i2i.errors import UserError
+
+    if text is None or text == "auto":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal() or int(text) < 64:
+        raise UserError(f"--tile {text}: must be a number of pixels from 64, or auto")
+    return int(text)

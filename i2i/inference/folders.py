@@ -13,7 +13,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from i2i.data import files
@@ -25,7 +24,7 @@ from i2i.data.pairs import PairedImages, read_pair
 from i2i.data.sheet import contact_sheet
 from i2i.data.sources import find_source
 from i2i.errors import UserError, did_you_mean
-from i2i.inference.translator import Translator
+from i2i.inference.translator import Translator, is_out_of_memory
 from i2i.resources import resource_names
 from i2i.seeding import numpy_generator
 
@@ -43,11 +42,13 @@ class Input:
     Attributes:
         pixels: what the network is shown, ``[H, W, C]``.
         size: (height, width) that the output is to have.
+        alpha: transparency that the output is to have, ``[H, W, 1]`` of that size.
         target: what it should become, where that is known.
     """
 
     pixels: files.Pixels
     size: tuple[int, int]
+    alpha: files.Pixels | None = None
     target: files.Pixels | None = None
 
 
@@ -135,7 +136,7 @@ def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Jo
     def read(index: int) -> Input:
         item = pairs[index, 0]
         a, b = (_to_pixels(item[side]) for side in "ab")
-        return Input(a, (a.shape[0], a.shape[1]), b)
+        return Input(a, (a.shape[0], a.shape[1]), target=b)
 
     jobs = [
         Job(example.name, output / f"{example.name}.png", lambda index=index: read(index))  # type: ignore[misc]
@@ -176,7 +177,9 @@ def _named(path: Path, suffix: str | None) -> Path:
     return path if suffix is None else path.with_suffix(suffix)
 
 
-def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Callable[[Path], Input]:
+def reader_of(
+    translator: Translator, prepare: Prepare, size: int | None, keep_alpha: bool = True
+) -> Callable[[Path], Input]:
     """Return the function that reads one input file.
 
     Args:
@@ -184,6 +187,7 @@ def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Cal
         prepare: ``inputs`` takes files as they are, ``photos`` derives inputs from them as in training, ``pairs`` takes
             the input's half of side-by-side pairs.
         size: short side to work at; None: the file's own.
+        keep_alpha: carry the transparency of files over, where the model knows nothing of it.
 
     Raises:
         UserError: the model was not trained on such files.
@@ -206,6 +210,9 @@ def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Cal
             pixels, target = (b, a) if data.direction == "BtoA" else (a, b)
         else:
             pixels = files.read(path)
+        alpha: files.Pixels | None = None
+        if translator.carries_alpha:
+            pixels, alpha = files.split_alpha(pixels)
         original = pixels.shape[0], pixels.shape[1]
         if prepare == "photos":
             pixels = files.to_channels(pixels, data.channels_b or 3)
@@ -215,7 +222,7 @@ def reader_of(translator: Translator, prepare: Prepare, size: int | None) -> Cal
             assert data.derive is not None
             derived = data.derive(files.to_uint8(pixels), numpy_generator(translator.seed, "derive", path.name))
             pixels, target = (pixels, derived) if wants_photos else (derived, pixels)
-        return Input(pixels, original, target)
+        return Input(pixels, original, alpha if keep_alpha else None, target)
 
     return read
 
@@ -271,13 +278,12 @@ def translate_jobs(
             outputs = _translated(translator, [entry.pixels for _, entry in batch])
             for (index, entry), output in zip(batch, outputs, strict=True):
                 job = jobs[index]
-                if output is None:
-                    height, width = entry.pixels.shape[:2]
-                    failures.append(f"{job.name}: {width}x{height} needs more memory than there is; try --size 1024")
+                if isinstance(output, UserError):
+                    failures.append(f"{job.name}: {output}")
                     continue
                 if index in wanted:
                     rows[index] = _row(entry, output)
-                writing.append((job, writers.submit(_write, job.output, output, entry.size)))
+                writing.append((job, writers.submit(_write, job.output, output, entry)))
             settle(4 * batch_size)
         settle(0)
     if progress and jobs:
@@ -285,30 +291,32 @@ def translate_jobs(
     return Result(written, tuple(failures), _sheet([rows[index] for index in sorted(rows)]) if rows else None)
 
 
-def _translated(translator: Translator, images: Sequence[files.Pixels]) -> list[files.Pixels | None]:
-    """Translate a batch; where memory runs out, its images one by one, with None for those that do not fit alone."""
+def _translated(translator: Translator, images: Sequence[files.Pixels]) -> list[files.Pixels | UserError]:
+    """Translate a batch of one depth; where that fails its images one by one, with the reason in place of an output."""
+    deep = translator.data.bits == 16 or images[0].dtype == np.uint16
     try:
-        return list(translator.translate_pixels(images, deep=translator.data.bits == 16))
+        return list(translator.translate_pixels(images, deep=deep))
+    except UserError as error:
+        problem = error
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        if len(images) == 1:
-            return [None]
+        height, width = images[0].shape[:2]
+        smaller = "a smaller --tile" if isinstance(translator.tile, int) else "--tile auto"
+        problem = UserError(f"{width}x{height} needs more memory than there is; add {smaller}")
+    if len(images) == 1:
+        return [problem]
     return [_translated(translator, [image])[0] for image in images]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Say whether memory ran out: the GPU's, which is a kind of RuntimeError, or the machine's."""
-    words = ("not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
-
-
-def _write(path: Path, output: files.Pixels, size: tuple[int, int]) -> None:
-    if output.shape[:2] != size:
-        enlarged = cv2.resize(output, size[::-1], interpolation=cv2.INTER_CUBIC)
-        output = np.asarray(enlarged, dtype=output.dtype).reshape(*size, output.shape[2])
-    keeps_depth = path.suffix.lower() in (".png", ".tif", ".tiff")
-    files.write(path, output if keeps_depth else files.to_uint8(output))
+def _write(path: Path, output: files.Pixels, entry: Input) -> None:
+    if output.shape[:2] != entry.size:
+        enlarged = cv2.resize(output, entry.size[::-1], interpolation=cv2.INTER_CUBIC)
+        output = np.asarray(enlarged, dtype=output.dtype).reshape(*entry.size, output.shape[2])
+    suffix = path.suffix.lower()
+    if entry.alpha is not None and suffix in (".png", ".webp", ".tif", ".tiff"):
+        output = files.with_alpha(output, entry.alpha)
+    files.write(path, output if suffix in (".png", ".tif", ".tiff") else files.to_uint8(output))
 
 
 def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Iterator[list[tuple[int, Input]]]:
@@ -330,7 +338,7 @@ def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Itera
                 failures.append(str(error))
                 continue
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 failures.append(f"{jobs[index].name}: needs more memory than there is; try a smaller --size")
                 continue
@@ -372,7 +380,8 @@ def plan(
     *,
     prepare: Prepare = "inputs",
     size: int | None = None,
-    suffix: str | None = ".png",
+    suffix: str | None = "",
+    keep_alpha: bool = True,
     overwrite: bool = False,
     say: Callable[[str], None],
 ) -> list[Job]:
@@ -384,7 +393,8 @@ def plan(
         output: a folder; for one image also a file.
         prepare: how files become inputs, see `reader_of`.
         size: short side to work at; None: the files' own, or for photos the size of training.
-        suffix: of the outputs; None: as the inputs'.
+        suffix: of the outputs; empty: ``.png``, or ``.tif`` for more channels than that holds; None: as the inputs'.
+        keep_alpha: carry the transparency of files over, where the model knows nothing of it.
         overwrite: whether files that exist may be replaced.
         say: takes lines for the user.
 
@@ -407,13 +417,26 @@ def plan(
     if prepare == "photos" and size is None:
         size = translator.data.image_size
         say(f"photos: worked on at short side {size}, as in training, and enlarged back (change with --size)")
-    jobs = plan_files(Path(source).expanduser(), output, suffix, reader_of(translator, prepare, size), overwrite)
+    if suffix == "":
+        suffix = ".png" if translator.out_channels <= 4 else ".tif"
+    reader = reader_of(translator, prepare, size, keep_alpha)
+    jobs = plan_files(Path(source).expanduser(), output, suffix, reader, overwrite)
+    if translator.out_channels > 4:
+        _refuse_few_channels(jobs, translator.out_channels)
     if prepare == "inputs":
-        _hint(translator, Path(jobs[0].name), say)
+        _hint(translator, Path(jobs[0].name), keep_alpha, say)
     return jobs
 
 
-def _hint(translator: Translator, first: Path, say: Callable[[str], None]) -> None:
+def _refuse_few_channels(jobs: Sequence[Job], channels: int) -> None:
+    for job in jobs:
+        if job.output.suffix.lower() not in (".tif", ".tiff"):
+            raise UserError(
+                f"{job.output}: the model's images have {channels} channels, which TIFF alone holds; add --format tif"
+            )
+
+
+def _hint(translator: Translator, first: Path, keep_alpha: bool, say: Callable[[str], None]) -> None:
     """Say what the first input looks like, if it looks unlike what the model was trained on."""
     try:
         info = files.read_info(first)
@@ -422,7 +445,9 @@ def _hint(translator: Translator, first: Path, say: Callable[[str], None]) -> No
     data = translator.data
     if data.layout == "side-by-side" and info.width == 2 * info.height:
         say("note: the inputs look like side-by-side pairs, as in training; to take the input's half: --from-pairs")
-    if data.derive is not None and data.direction == "AtoB" and info.channels >= 3 > data.derive.channels:
+    if data.derive is not None and data.direction == "AtoB" and info.channels in (2, 4) and keep_alpha:
+        say("note: the drawings are transparent, and so will be their pictures; on white instead: --alpha drop")
+    elif data.derive is not None and data.direction == "AtoB" and info.channels >= 3 > data.derive.channels:
         say(f"note: the model takes {data.derive.name}; if these are photos: --from-photos")
 
 

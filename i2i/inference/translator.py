@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
@@ -15,12 +16,17 @@ from torch import Tensor, nn
 
 from i2i.data import DataConfig, files, to_model_range
 from i2i.data.config import MAX_CHANNELS
+from i2i.errors import UserError
+from i2i.inference.memory import SMALLEST_TILE, crop_side, free_bytes, largest_tile
+from i2i.inference.tiles import scattered, tiled
 from i2i.inference.trained import Direction, open_model
-from i2i.nn import InferencePolicy, apply_policy
+from i2i.nn import InferencePolicy, Statistics, apply_policy
+from i2i.nn.policy import shared_statistics
 from i2i.optim import Precision, PrecisionName, choose_device
 from i2i.seeding import torch_seeded
 
 Images = TypeVar("Images")
+Tile = int | Literal["auto"]
 
 
 def load(
@@ -29,7 +35,8 @@ def load(
     direction: Direction | None = None,
     device: str = "auto",
     precision: PrecisionName = "fp32",
-    statistics: Literal["running", "image"] | None = None,
+    tile: Tile | None = None,
+    statistics: Statistics | None = None,
     dropout: Literal["off", "sample"] | None = None,
     seed: int = 0,
     trust: bool = False,
@@ -42,6 +49,8 @@ def load(
         direction: which way to translate; a pix2pix model has one, the one it was trained in, a CycleGAN both.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``fp32`` gives the same result everywhere; ``bf16`` and ``fp16`` are faster on devices made for them.
+        tile: side of the tiles that larger images are translated in; ``auto``: tiles only where memory does not hold
+            the whole image, as large as it holds; None: never.
         statistics: what batch norm divides by, its ``running`` statistics or those of each ``image``, instead of what
             the run's validation used (foreign files: running).
         dropout: ``off`` or ``sample``, instead of what the run's validation used (foreign files: off).
@@ -60,13 +69,25 @@ def load(
     return Translator(
         trained.build(trust=trust),
         in_channels=trained.in_channels,
+        out_channels=trained.out_channels,
         policy=model.policy.model_copy(update={key: value for key, value in overrides.items() if value}),
         data=model.data.model_copy(update={"direction": way, "channels_a": a, "channels_b": b}),
         data_seed=model.data_seed,
         precision=Precision(precision, choose_device(device)),
+        tile=tile,
         seed=seed,
         label=trained.label,
     )
+
+
+class TooLarge(UserError):
+    """An image for which memory does not suffice."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out: the GPU's, which is a kind of RuntimeError, or the machine's."""
+    words = ("not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _exact_convolutions() -> AbstractContextManager[None]:
@@ -81,10 +102,12 @@ class Translator:
     Args:
         network: the generator, ``[N, C, H, W]`` to ``[N, C', H, W]``, any size, in [-1, 1].
         in_channels: the channels C it takes.
+        out_channels: the channels C' it returns.
         policy: what batch norm and dropout do.
         data: how the images it was trained on were prepared.
         data_seed: the seed by which they were split.
         precision: device and arithmetic.
+        tile: side of tiles, or ``auto``, or None; see `load`.
         seed: of sampled dropout.
         label: what the model is, in words.
     """
@@ -94,20 +117,24 @@ class Translator:
         network: nn.Module,
         *,
         in_channels: int,
+        out_channels: int,
         policy: InferencePolicy,
         data: DataConfig,
         data_seed: int = 0,
         precision: Precision,
+        tile: Tile | None = None,
         seed: int = 0,
         label: str = "",
     ) -> None:
         self.network = network.to(precision.device).to(memory_format=precision.memory_format())
         apply_policy(self.network, policy)
-        self._turns = threading.Lock()  # where a forward depends on state of the whole process, one goes at a time
-        self.in_channels = in_channels
+        self._turns = threading.RLock()  # where a forward depends on state of process or network, one goes at a time
+        self._fitting = 0  # pixels of the largest batch that is known to fit into memory
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.policy = policy
         self.data, self.data_seed = data, data_seed
         self.precision = precision
+        self.tile = tile
         self.seed = seed
         self.label = label
 
@@ -115,21 +142,68 @@ class Translator:
         """Translate a batch ``[N, C, H, W]`` in [-1, 1] and return it in fp32 on the same device.
 
         Each image's result depends on that image alone, whatever else is in the batch.
+
+        Raises:
+            TooLarge: memory does not hold an image, and tiles were not asked for.
         """
-        device = self.precision.device
-        batch = images.to(device).contiguous(memory_format=self.precision.memory_format())
+        if not self._needs_tiles(len(images), *images.shape[-2:]):
+            return self._whole(images)
+        if len(images) > 1:
+            return torch.cat([self.forward(image) for image in torch.split(images, 1)])
+        return self._in_tiles(images)
+
+    def _needs_tiles(self, count: int, height: int, width: int) -> bool:
+        """Say whether a batch is too large: for the tiles that were asked for, or for the memory."""
+        if isinstance(self.tile, int):
+            return max(height, width) > self.tile
+        pixels = count * height * width
+        if pixels > self._fitting and self._largest_tile(count * height, width) is None:  # memory is linear in pixels
+            self._fitting = pixels
+        return pixels > self._fitting
+
+    def _largest_tile(self, height: int, width: int) -> int | None:
+        """Return the side of the largest tile that fits, or None where the whole does."""
+        # Running out of a GPU's memory raises an error; a process that takes all of a machine's is killed.
+        share = 0.9 if self.precision.device.type == "cuda" else 0.5
+        free = free_bytes(self.precision.device)
+        return largest_tile(self.network, self.in_channels, height, width, free, share=share)
+
+    def _whole(self, images: Tensor) -> Tensor:
+        if self.policy.dropout == "off" and self.precision.device.type != "cuda" and self.tile is None:
+            return self._run(images)
+        with self._turns, _exact_convolutions():
+            if self.policy.dropout == "off":
+                return self._run(images)
+            # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
+            return torch.cat([self._sampled(self._run, image) for image in torch.split(images, 1)])
+
+    def _in_tiles(self, image: Tensor) -> Tensor:
+        tile = self.tile if isinstance(self.tile, int) else self._largest_tile(*image.shape[-2:]) or max(image.shape)
+        if self.tile is None:
+            height, width = image.shape[-2:]
+            raise TooLarge(f"{width}x{height} needs more memory than there is; add --tile auto, or --tile {tile}")
+        while True:
+            try:
+                with self._turns, _exact_convolutions():
+                    return self._sampled(partial(self._tiled, tile=tile), image)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or self.tile != "auto" or tile <= SMALLEST_TILE:
+                    raise
+            tile = max(SMALLEST_TILE, tile // 2)  # the estimate was too low
+
+    def _tiled(self, image: Tensor, tile: int) -> Tensor:
+        crops = scattered(image, tile, crop_side(self.network, self.in_channels, tile))
+        with shared_statistics(self.network, self._run, crops):
+            return tiled(self._run, image, tile)
+
+    def _sampled(self, forward: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        with torch_seeded(self.seed, "dropout", device=self.precision.device):
+            return forward(image)
+
+    def _run(self, images: Tensor) -> Tensor:
+        batch = images.to(self.precision.device).contiguous(memory_format=self.precision.memory_format())
         with torch.no_grad(), self.precision.autocast():
-            if self.policy.dropout == "off" and device.type != "cuda":
-                return cast(Tensor, self.network(batch)).float().to(images.device)
-            with self._turns, _exact_convolutions():
-                if self.policy.dropout == "off":
-                    return cast(Tensor, self.network(batch)).float().to(images.device)
-                # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
-                outputs = []
-                for image in torch.split(batch, 1):
-                    with torch_seeded(self.seed, "dropout", device=device):
-                        outputs.append(self.network(image).float())
-                return torch.cat(outputs).to(images.device)
+            return cast(Tensor, self.network(batch)).float().to(images.device)
 
     def translate(self, images: Images) -> Images:
         """Translate images and return the same kind: sizes are kept.
@@ -145,7 +219,7 @@ class Translator:
         if isinstance(images, Tensor):
             return cast(Images, self._translate_tensor(images))
         if isinstance(images, Image.Image):
-            output = files.to_uint8(self.translate_pixels([files.from_pil(images)])[0])
+            output = self.translate_pixels([files.from_pil(images)])[0]
             return cast(Images, Image.fromarray(output[..., 0] if output.shape[2] == 1 else output))
         if isinstance(images, np.ndarray):
             if images.dtype not in (np.uint8, np.uint16) or images.ndim not in (2, 3):
@@ -168,13 +242,29 @@ class Translator:
         """Translate images of one size, ``[H, W, C]`` uint8 or uint16, as one batch.
 
         Args:
-            images: what to translate.
+            images: what to translate; transparency that the network knows nothing of is carried over.
             deep: return uint16 instead of uint8 ``[H, W, C']``.
+
+        Raises:
+            UserError: the images' channels cannot become the network's, or memory does not suffice.
         """
+        alphas: list[files.Pixels | None] = [None] * len(images)
+        if self.carries_alpha:
+            images, alphas = map(list, zip(*map(files.split_alpha, images), strict=True))
         unit = self._unit_outputs(images)
         if deep:
-            return list(unit.cpu().double().mul(65535).round().numpy().astype(np.uint16))
-        return list(unit.mul(255).round().byte().cpu().numpy())
+            outputs = list(unit.cpu().double().mul(65535).round().numpy().astype(np.uint16))
+        else:
+            outputs = list(unit.mul(255).round().byte().cpu().numpy())
+        return [
+            output if alpha is None else files.with_alpha(output, alpha)
+            for output, alpha in zip(outputs, alphas, strict=True)
+        ]
+
+    @property
+    def carries_alpha(self) -> bool:
+        """Whether an image's transparency goes past the network: both sides of it are grey or colour."""
+        return self.in_channels in (1, 3) and self.out_channels in (1, 3)
 
     def _unit_outputs(self, images: Sequence[files.Pixels]) -> Tensor:
         """Return the outputs ``[N, H, W, C']`` in [0, 1]."""

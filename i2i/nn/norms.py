@@ -15,6 +15,44 @@ from torch import Tensor, nn
 Norm = Literal["batch", "instance", "group", "none"]
 
 
+class SharedStatistics:
+    """One mean and variance per channel for all the parts that an image is cut into; see `shared_statistics`.
+
+    At first it observes: a batch ``[N, C, ...]`` is taken for pieces of one image and normalised by the mean and the
+    variance of all its values, which are pooled with those of the batches before (Chan et al. 1979). Once `observing`
+    is false, everything is normalised by what they came to.
+
+    Attributes:
+        observing: whether it observes.
+        count: values per channel that it has seen.
+    """
+
+    def __init__(self) -> None:
+        self.observing = True
+        self.count = 0
+        self._mean = self._variance = torch.zeros(())
+
+    def normalise(self, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        """Normalise `x` [N, C, ...] with any number of further dimensions."""
+        cudnn = torch.backends.cudnn.enabled
+        if not self.observing:
+            return torch.batch_norm(x, weight, bias, self._mean, self._variance, False, 0.0, eps, cudnn)
+        # At momentum 1 the running statistics become those of the batch, in fp32 whatever x is.
+        mean, variance = torch.zeros(2, x.shape[1], device=x.device)
+        normalised = torch.batch_norm(x, weight, bias, mean, variance, True, 1.0, eps, cudnn)
+        self._pool(x.numel() // x.shape[1], mean, variance)
+        return normalised
+
+    def _pool(self, count: int, mean: Tensor, variance: Tensor) -> None:
+        """Add the mean and the unbiased variance of `count` values per channel."""
+        biased = variance * ((count - 1) / count) if count > 1 else torch.zeros_like(variance)
+        share = count / (self.count + count)
+        shift = mean - self._mean
+        self._mean = self._mean + share * shift
+        self._variance = (1 - share) * self._variance + share * biased + share * (1 - share) * shift**2
+        self.count += count
+
+
 class BatchNorm(nn.BatchNorm2d):
     """Batch norm (Ioffe & Szegedy 2015) that can normalise each image by its own statistics at inference.
 
@@ -23,30 +61,48 @@ class BatchNorm(nn.BatchNorm2d):
     Attributes:
         per_image: in eval mode, use each image's own mean and variance in place of the running ones: what pix2pix does
             (batch norm at batch 1; Isola et al. 2017, section 3.4), whatever the batch is here.
+        shared: in place of each image's own statistics; set by `shared_statistics`.
     """
 
     per_image: bool = False
+    shared: SharedStatistics | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `input` [N, C, H, W]."""
         if self.per_image and not self.training:
-            return _normalise_each_image(input, self.weight, self.bias, self.eps)
+            return _normalise_each_image(input, self.weight, self.bias, self.eps, self.shared)
         return super().forward(input)
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm (Ulyanov et al. 2016) as CycleGAN has it: no affine weights, no running statistics."""
+    """Instance norm (Ulyanov et al. 2016) as CycleGAN has it: no affine weights, no running statistics.
+
+    Attributes:
+        shared: in place of each image's own statistics; set by `shared_statistics`.
+    """
+
+    shared: SharedStatistics | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `input` [N, C, H, W]."""
-        return _normalise_each_image(input, None, None, self.eps)
+        return _normalise_each_image(input, None, None, self.eps, self.shared)
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm (Wu & He 2018)."""
+    """Group norm (Wu & He 2018).
+
+    Attributes:
+        shared: in place of each image's own statistics; set by `shared_statistics`.
+    """
+
+    shared: SharedStatistics | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise `input` [N, C, H, W]."""
+        if self.shared is not None:
+            groups = input.reshape(len(input), self.num_groups, -1, *input.shape[2:])
+            normalised = self.shared.normalise(groups, None, None, self.eps).flatten(1, 2)
+            return normalised * self.weight[:, None, None] + self.bias[:, None, None]
         return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
@@ -78,6 +134,10 @@ def uses_bias(norm: Norm) -> bool:
     return norm in ("instance", "group")
 
 
-def _normalise_each_image(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+def _normalise_each_image(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, shared: SharedStatistics | None
+) -> Tensor:
+    if shared is not None:
+        return shared.normalise(x, weight, bias, eps)
     # torch.nn.functional.instance_norm without its check of the size.
     return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from i2i.config import Config
 from i2i.errors import UserError
-from i2i.nn.norms import BatchNorm
-
+from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, SharedStatistics
 
 Statistics = Literal["running", "image"]
 
@@ -75,6 +74,51 @@ def _refuse_foreign_norms(network: nn.Module) -> None:
                 f"statistics 'image': layer '{name}' is a {type(module).__name__}, which knows no statistics of single "
                 "images; build the network with i2i.nn.BatchNorm, or choose statistics 'running'"
             )
+
+
+@contextmanager
+def shared_statistics(
+    network: nn.Module, forward: Callable[[Tensor], object], batches: Iterable[Tensor]
+) -> Iterator[None]:
+    """Let all that goes through `network` within be normalised alike, as parts of one image.
+
+    Layers that normalise by each image's own statistics (instance norm, group norm, batch norm under the policy
+    `image`) would give an image that is cut into tiles other colours in every tile. Here they first see `batches`, each
+    of them pieces of the image that are normalised together, and then keep to the mean and variance that these came to.
+    Norms that are not of `i2i.nn` keep to their own ways.
+
+    With tiles of 256 on photos of 500 to 1024 pixels, the output of a CycleGAN of 6 blocks differed from that of the
+    whole image by 11 to 18 grey levels in the mean with each tile's own statistics, by 2 to 4 with those of 16 crops of
+    64 per batch, and by less than 0.1 with the whole image's. A thumbnail in place of the crops (Chen et al. 2022,
+    Thumbnail Instance Normalization) was off by 5 to 33, for what is shrunk has other statistics than what is not. In a
+    U-Net of depth 7 the crops must be whole tiles, for smaller ones leave its inner layers little to see: 6 to 32
+    where tiles by themselves differ by 11 to 34, and thumbnails by 33 to 70.
+
+    Args:
+        network: the network, in the mode it is to run in; one thread at a time may use it.
+        forward: sends a batch through `network`.
+        batches: ``[N, C, H, W]`` each: pieces that are as fair a sample of the image as can be. They are not asked for
+            where no layer has statistics to share.
+    """
+    norms = [module for module in network.modules() if _normalises_each_image(module)]
+    try:
+        for norm in norms:
+            norm.shared = SharedStatistics()
+        for batch in batches if norms else ():
+            forward(batch)
+        for norm in norms:
+            if norm.shared is not None and norm.shared.count:
+                norm.shared.observing = False
+            else:
+                norm.shared = None  # a layer that was passed by has nothing to share
+        yield
+    finally:
+        for norm in norms:
+            norm.shared = None
+
+
+def _normalises_each_image(module: nn.Module) -> TypeGuard[BatchNorm | InstanceNorm | GroupNorm]:
+    return isinstance(module, InstanceNorm | GroupNorm) or (isinstance(module, BatchNorm) and module.per_image)
 
 
 def forward_each(network: nn.Module, *batches: Tensor) -> tuple[Tensor, ...]:

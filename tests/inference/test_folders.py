@@ -239,6 +239,54 @@ def test_a_model_of_sixteen_bits_writes_sixteen_bits(tiny: Callable[..., Outcome
     assert files.read(tmp_path / "jpg" / "0.jpg").dtype == np.uint8
 
 
+def test_depth_and_transparency_come_back_as_they_went_in(model: Translator, drawings: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    deep, alpha = rng.integers(0, 65536, (40, 50, 1)).astype(np.uint16), rng.integers(0, 256, (40, 50, 1))
+    inputs = tmp_path / "in"
+    files.write(inputs / "deep.png", deep)
+    files.write(inputs / "clear.png", np.concatenate([rng.integers(0, 256, (40, 50, 3)), alpha], 2).astype(np.uint8))
+    files.write(inputs / "deep_clear.tif", np.concatenate([deep, deep, deep, deep], axis=2))
+
+    def translated(name: str, **options: Any) -> Path:
+        jobs = plan(model, str(inputs), tmp_path / name, say=no_words, **options)
+        assert translate_jobs(model, jobs, 4).failures == ()
+        return tmp_path / name
+
+    kept = translated("kept")
+    assert files.read(kept / "deep.png").dtype == np.uint16
+    assert len(np.unique(files.read(kept / "deep.png"))) > 256
+    np.testing.assert_array_equal(files.read(kept / "clear.png")[..., 3:], alpha)
+    clear = files.read(kept / "deep_clear.png")
+    assert clear.dtype == np.uint16
+    np.testing.assert_array_equal(clear[..., 3:], deep)
+    smaller = translated("smaller", size=33)  # the transparency is the file's own, not one that was shrunk
+    np.testing.assert_array_equal(files.read(smaller / "clear.png")[..., 3:], alpha)
+    np.testing.assert_array_equal(
+        files.read(translated("dropped", keep_alpha=False) / "clear.png"), files.read(kept / "clear.png")[..., :3]
+    )
+    assert files.read(translated("jpg", suffix=".jpg") / "clear.jpg").shape == (40, 50, 3)
+    said: list[str] = []
+    plan(model, str(inputs / "clear.png"), tmp_path / "x", say=said.append)
+    assert any("--alpha drop" in line for line in said)
+
+
+def test_images_of_many_channels_come_back_so(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "bands"
+    for index in range(8):
+        for side in ("input", "target"):
+            bands = rng.integers(0, 65536, (72, 72, 6)).astype(np.uint16)
+            files.write(folder / side / f"{index}.tif", bands)
+    model = retrained(tiny, tmp_path, folder, "data.derive=null")
+    jobs = plan(model, str(folder / "input"), tmp_path / "out", say=no_words)
+    assert translate_jobs(model, jobs, 2).failures == ()
+    written = files.read(tmp_path / "out" / "0.tif")
+    assert written.shape == (72, 72, 6)
+    assert written.dtype == np.uint16
+    with pytest.raises(UserError, match="6 channels, which TIFF alone holds; add --format tif"):
+        plan(model, str(folder / "input"), tmp_path / "png", suffix=".png", say=no_words)
+
+
 def test_tiff_by_either_name(model: Translator, drawings: Path, tmp_path: Path) -> None:
     for name in ("x.tif", "x.tiff"):
         translate_jobs(model, plan(model, str(drawings / "a.png"), tmp_path / name, say=no_words), 1)
@@ -259,7 +307,9 @@ def test_an_image_too_large_for_the_memory_is_named_and_the_rest_done(
     cv2.imwrite(str(drawings / "huge.png"), np.zeros((60, 60), np.uint8))
     result = translate_jobs(model, plan(model, str(drawings), tmp_path / "out", say=no_words), 4)
     assert result.written == 5  # batches were taken apart
-    assert any("huge.png: 60x60 needs more memory" in failure for failure in result.failures)
+    assert any(
+        "huge.png: 60x60 needs more memory than there is; add --tile auto" in failure for failure in result.failures
+    )
 
 
 def test_a_splits_examples_are_those_that_training_held_out(

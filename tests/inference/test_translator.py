@@ -18,6 +18,7 @@ from i2i.engine.fit import Outcome
 from i2i.errors import UserError
 from i2i.inference import Translator
 from i2i.inference.runs import newest_run, read_tensors
+from i2i.inference.tiles import tile_starts
 from i2i.nn import InferencePolicy, UNet, inference_mode
 
 
@@ -161,3 +162,83 @@ def test_overlapping_calls_do_not_disturb_each_other(model: Translator) -> None:
         results = list(pool.map(model.translate, images))
     for result, wanted in zip(results, expected, strict=True):
         torch.testing.assert_close(result, wanted, atol=1e-6, rtol=0)
+
+
+def sides_seen(model: Translator) -> list[int]:
+    """Note the longest side of all that the network is given."""
+    sides: list[int] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if not inputs[0].is_meta:  # a rehearsal, to learn what memory it takes
+            sides.append(max(inputs[0].shape[-2:]))
+
+    model.network.register_forward_pre_hook(note)
+    return sides
+
+
+def test_larger_images_are_cut_into_tiles_and_smaller_ones_are_not(
+    tiny: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    tiny("run", "method.generator.norm=none")
+    whole, tiled = i2i.load(tmp_path / "run", device="cpu"), i2i.load(tmp_path / "run", device="cpu", tile=96)
+    sides = sides_seen(tiled)
+    large, small = torch.rand(2, 1, 150, 230) * 2 - 1, torch.rand(1, 1, 96, 64)
+    output = tiled.translate(large)
+    assert max(sides) == 96
+    assert len(sides) == 2 * len(tile_starts(150, 96, 24, 16)) * len(tile_starts(230, 96, 24, 16))
+    assert (output - whole.translate(large)).abs().mean() < 0.05 * whole.translate(large).std()
+    torch.testing.assert_close(tiled.translate(small), whole.translate(small))
+
+
+def test_tiles_of_one_image_are_normalised_alike(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    """A flat half would be stretched to full contrast by its own statistics."""
+    tiny("run", "method.generator={name: resnet, blocks: 1, ngf: 8}", "train.ema=null")
+    whole, tiled = i2i.load(tmp_path / "run", device="cpu"), i2i.load(tmp_path / "run", device="cpu", tile=128)
+    image = torch.full((1, 1, 128, 512), 0.9)
+    image[..., :256] = torch.rand(1, 1, 128, 256) * 2 - 1
+    apart = torch.cat([whole.translate(part) for part in torch.split(image, 128, dim=3)], dim=3)
+    error = (tiled.translate(image) - whole.translate(image)).abs().mean()
+    assert error < 0.5 * (apart - whole.translate(image)).abs().mean()
+
+
+def test_what_memory_does_not_hold_is_refused_or_cut(
+    tiny: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny("run")
+    monkeypatch.setattr("i2i.inference.translator.free_bytes", lambda device: 60_000_000)
+    model, auto = i2i.load(tmp_path / "run", device="cpu"), i2i.load(tmp_path / "run", device="cpu", tile="auto")
+    sides = sides_seen(auto)
+    fitting = torch.rand(4, 1, 256, 256)  # too much together
+    assert model.translate(fitting).shape == (4, 3, 256, 256)
+    large = torch.rand(1, 1, 1200, 1000)
+    with pytest.raises(UserError, match=r"1000x1200 needs more memory than there is; add --tile auto, or --tile \d+$"):
+        model.translate(large)
+    assert auto.translate(large).shape == (1, 3, 1200, 1000)
+    assert 256 <= max(sides) < 1000
+    monkeypatch.setattr("i2i.inference.translator.free_bytes", lambda device: None)  # not known: it is tried
+    assert i2i.load(tmp_path / "run", device="cpu").translate(large).shape == (1, 3, 1200, 1000)
+
+
+def test_tiles_halve_where_the_estimate_was_too_low(model: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def small_memory(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].numel() > 300 * 300:
+            raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(model, "tile", "auto")
+    monkeypatch.setattr(model, "_largest_tile", lambda height, width: 512 if height * width > 512 * 512 else None)
+    model.network.register_forward_pre_hook(small_memory)
+    assert model.translate(torch.rand(1, 1, 600, 600)).shape == (1, 3, 600, 600)
+
+
+def test_transparency_is_carried_over(model: Translator) -> None:
+    alpha = np.random.default_rng(1).integers(0, 256, (50, 70, 1)).astype(np.uint8)
+    opaque = drawing()
+    see_through = np.concatenate([opaque, alpha], axis=2)
+    output = model.translate(see_through)
+    assert output.shape == (50, 70, 4)
+    np.testing.assert_array_equal(output[..., 3:], alpha)
+    on_white = np.round((opaque * (alpha / 255.0)) + 255 * (1 - alpha / 255.0)).astype(np.uint8)
+    np.testing.assert_allclose(output[..., :3].astype(int), model.translate(on_white).astype(int), atol=2)
+    picture = model.translate(Image.fromarray(see_through))
+    assert picture.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(picture), output)
