@@ -1,29 +1,56 @@
 """Networks: generators, discriminators and what is done to them. Nothing here knows of data, losses or methods."""
 
+from i2i.nn.autoencoder import BEGANAutoencoder, BEGANAutoencoderConfig, BEGANGenerator, BEGANGeneratorConfig
 from i2i.nn.catalogue import (
+    CRITICS,
     DISCRIMINATORS,
     GENERATORS,
+    NOISE_GENERATORS,
+    CriticConfig,
     DiscriminatorConfig,
     GeneratorConfig,
     Imported,
+    NoiseGeneratorConfig,
+    build_autoencoder,
+    build_critic,
     build_discriminator,
     build_generator,
+    build_noise_generator,
     fitted_to_size,
     refuse_small_images,
 )
+from i2i.nn.conditioning import Conditioning, Critic
+from i2i.nn.dcgan import DCGANCritic, DCGANCriticConfig, DCGANGenerator, DCGANGeneratorConfig, smallest_square
 from i2i.nn.frozen import frozen
-from i2i.nn.init import Init, initialise
+from i2i.nn.init import PAPER_GAINS, Init, initialise
+from i2i.nn.mlp import MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
 from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
-from i2i.nn.patchgan import PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
+from i2i.nn.patchgan import ChosenNorm, PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
 from i2i.nn.policy import InferencePolicy, Statistics, apply_policy, forward_each, inference_mode
 from i2i.nn.resnet import ResNet, ResNetConfig
+from i2i.nn.spectral import spectrally_normalised
 from i2i.nn.unet import UNet, UNetConfig
 from i2i.nn.upsample import ResizeConv, Upsample, upsampler
 
 __all__ = [
+    "CRITICS",
     "DISCRIMINATORS",
     "GENERATORS",
+    "NOISE_GENERATORS",
+    "PAPER_GAINS",
+    "BEGANAutoencoder",
+    "BEGANAutoencoderConfig",
+    "BEGANGenerator",
+    "BEGANGeneratorConfig",
     "BatchNorm",
+    "ChosenNorm",
+    "Conditioning",
+    "Critic",
+    "CriticConfig",
+    "DCGANCritic",
+    "DCGANCriticConfig",
+    "DCGANGenerator",
+    "DCGANGeneratorConfig",
     "DiscriminatorConfig",
     "GeneratorConfig",
     "GroupNorm",
@@ -31,6 +58,11 @@ __all__ = [
     "InferencePolicy",
     "Init",
     "InstanceNorm",
+    "MLPCritic",
+    "MLPCriticConfig",
+    "MLPGenerator",
+    "MLPGeneratorConfig",
+    "NoiseGeneratorConfig",
     "Norm",
     "PatchGAN",
     "PatchGANConfig",
@@ -44,8 +76,11 @@ __all__ = [
     "UNetConfig",
     "Upsample",
     "apply_policy",
+    "build_autoencoder",
+    "build_critic",
     "build_discriminator",
     "build_generator",
+    "build_noise_generator",
     "fitted_to_size",
     "forward_each",
     "frozen",
@@ -53,6 +88,8 @@ __all__ = [
     "initialise",
     "make_norm",
     "refuse_small_images",
+    "smallest_square",
+    "spectrally_normalised",
     "upsampler",
     "uses_bias",
 ]

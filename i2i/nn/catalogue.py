@@ -1,4 +1,8 @@
-"""The generators and discriminators that a configuration can name, and how they are built."""
+"""The networks that a configuration can name, and how they are built.
+
+Of two families: generators and discriminators of methods that translate images, of any size; and generators of noise
+and critics of the GAN cores, which are built for one size.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +16,28 @@ from torch import nn
 
 from i2i.config import Config, load_attribute, natural
 from i2i.errors import UserError
-from i2i.nn.init import initialise
+from i2i.nn.autoencoder import BEGANAutoencoderConfig, BEGANGeneratorConfig
+from i2i.nn.dcgan import DCGANCriticConfig, DCGANGeneratorConfig
+from i2i.nn.init import PAPER_GAINS, initialise
+from i2i.nn.mlp import MLPCriticConfig, MLPGeneratorConfig
 from i2i.nn.patchgan import PatchGANConfig, PixelGANConfig
 from i2i.nn.resnet import ResNetConfig
+from i2i.nn.spectral import spectrally_normalised
 from i2i.nn.unet import UNetConfig
 
 
 class Imported(Config):
-    """A network of the user's own: `name` is `module:attribute`, called with the channels and the `options`.
+    """A network of the user's own: `name` is `module:attribute`, called with its measures and the `options`.
 
-    A generator is called with in_channels and out_channels, a discriminator with in_channels. It comes with initial
-    weights of its own choice.
+    A generator is called with in_channels and out_channels, a discriminator with in_channels; a generator of noise with
+    latent, channels, size and classes, a critic with channels, size, classes and outputs. It comes with initial weights
+    of its own choice.
     """
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
 
-    def build(self, *channels: int) -> nn.Module:
+    def build(self, *measures: int) -> nn.Module:
         """Return the network.
 
         Raises:
@@ -39,10 +48,10 @@ class Imported(Config):
             raise UserError(f"{self.name}: is a {type(factory).__name__}, which makes no network")
         options = natural(self.options)
         try:
-            inspect.signature(factory).bind(*channels, **options)
+            inspect.signature(factory).bind(*measures, **options)
         except TypeError as error:
-            raise UserError(f"{self.name}: called with the channels {channels} and {options}: {error}") from error
-        network = factory(*channels, **options)
+            raise UserError(f"{self.name}: called with {measures} and {options}: {error}") from error
+        network = factory(*measures, **options)
         if not isinstance(network, nn.Module):
             raise UserError(f"{self.name}: makes a {type(network).__name__}, not a torch.nn.Module")
         return network
@@ -66,6 +75,17 @@ DiscriminatorConfig = Annotated[
     Annotated[PatchGANConfig, Tag("patchgan")] | Annotated[PixelGANConfig, Tag("pixel")] | _ImportedByName,
     pydantic.Discriminator(_tag),
 ]
+NoiseGeneratorConfig = Annotated[
+    Annotated[MLPGeneratorConfig, Tag("mlp")]
+    | Annotated[DCGANGeneratorConfig, Tag("dcgan")]
+    | Annotated[BEGANGeneratorConfig, Tag("began")]
+    | _ImportedByName,
+    pydantic.Discriminator(_tag),
+]
+CriticConfig = Annotated[
+    Annotated[MLPCriticConfig, Tag("mlp")] | Annotated[DCGANCriticConfig, Tag("dcgan")] | _ImportedByName,
+    pydantic.Discriminator(_tag),
+]
 
 # The names that the unions above know, for those who list or look up: each configuration builds its network.
 GENERATORS: dict[str, type[UNetConfig] | type[ResNetConfig]] = {
@@ -75,6 +95,15 @@ GENERATORS: dict[str, type[UNetConfig] | type[ResNetConfig]] = {
 DISCRIMINATORS: dict[str, type[PatchGANConfig] | type[PixelGANConfig]] = {
     "patchgan": PatchGANConfig,
     "pixel": PixelGANConfig,
+}
+NOISE_GENERATORS: dict[str, type[MLPGeneratorConfig] | type[DCGANGeneratorConfig] | type[BEGANGeneratorConfig]] = {
+    "mlp": MLPGeneratorConfig,
+    "dcgan": DCGANGeneratorConfig,
+    "began": BEGANGeneratorConfig,
+}
+CRITICS: dict[str, type[MLPCriticConfig] | type[DCGANCriticConfig]] = {
+    "mlp": MLPCriticConfig,
+    "dcgan": DCGANCriticConfig,
 }
 
 
@@ -99,6 +128,72 @@ def build_discriminator(config: DiscriminatorConfig, in_channels: int) -> nn.Mod
     network = config.build(in_channels)
     if not isinstance(config, Imported):
         initialise(network, config.init)
+        if config.spectral_norm:
+            spectrally_normalised(network)
+    return network
+
+
+def build_noise_generator(
+    config: NoiseGeneratorConfig, latent: int, channels: int, size: int, classes: int = 0
+) -> nn.Module:
+    """Build a generator (z [N, latent], labels [N] or None) -> [N, channels, size, size] in [-1, 1].
+
+    Its weights are drawn from torch's global generator, at the scale of the scheme's own paper (`PAPER_GAINS`).
+
+    Args:
+        config: which one.
+        latent: values of the noise.
+        channels: channels of the image.
+        size: its side in pixels.
+        classes: number of classes, with labels in 0 to classes - 1; 0 for none, and no labels.
+
+    Raises:
+        UserError: it makes no images of that size; the line says which are near.
+    """
+    network = config.build(latent, channels, size, classes)
+    if not isinstance(config, Imported):
+        initialise(network, config.init, PAPER_GAINS[config.init])
+    return network
+
+
+def build_critic(config: CriticConfig, channels: int, size: int, classes: int = 0, outputs: int = 1) -> nn.Module:
+    """Build a critic (images [N, channels, size, size], labels [N] or None) -> [N], or [N, outputs] if several.
+
+    Its weights are drawn from torch's global generator, at the scale of the scheme's own paper (`PAPER_GAINS`). Those
+    of the catalogue are an `i2i.nn.Critic`, whose features can be shared.
+
+    Args:
+        config: which one.
+        channels: channels of the images; of all that are judged together, if they are packed (Lin et al. 2018).
+        size: their side in pixels.
+        classes: number of classes, with labels in 0 to classes - 1; 0 for none, and no labels.
+        outputs: values per image.
+
+    Raises:
+        UserError: it judges no images of that size, or `projection` has several outputs.
+    """
+    network = config.build(channels, size, classes, outputs)
+    if not isinstance(config, Imported):
+        initialise(network, config.init, PAPER_GAINS[config.init])
+        if config.spectral_norm:
+            spectrally_normalised(network)
+    return network
+
+
+def build_autoencoder(config: BEGANAutoencoderConfig, channels: int, size: int, hidden: int) -> nn.Module:
+    """Build BEGAN's discriminator [N, channels, size, size] -> the same shape and draw its weights likewise.
+
+    Args:
+        config: its options.
+        channels: channels of the images.
+        size: their side in pixels.
+        hidden: values of the hidden state; the paper has as many as of the noise.
+
+    Raises:
+        UserError: it takes no images of that size; the line says which are near.
+    """
+    network = config.build(channels, size, hidden)
+    initialise(network, config.init, PAPER_GAINS[config.init])
     return network
 
 

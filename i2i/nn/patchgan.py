@@ -3,43 +3,61 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
+from typing_extensions import TypeAliasType
 
-from i2i.config import Config
+from i2i.config import NULLS, Config
 from i2i.nn.init import Init
 from i2i.nn.layers import stage
 from i2i.nn.norms import Norm, make_norm, uses_bias
 
 
+def _null_as_none(value: object) -> object:
+    return None if isinstance(value, str) and value.lower() in NULLS - {"none"} else value
+
+
+# A norm, or None, which leaves the choice to the method. An alias of its own because `Config` reads the text `none` as
+# None in any field that it sees may be None, and here `none` is a norm: that of networks without any.
+ChosenNorm = TypeAliasType("ChosenNorm", Annotated[Norm | None, BeforeValidator(_null_as_none)])
+
+
 class PatchGANConfig(Config):
-    """One logit per overlapping patch, 70x70 with 3 layers (Isola et al. 2017)."""
+    """One logit per overlapping patch, 70x70 with 3 layers (Isola et al. 2017).
+
+    With norm None the method chooses: batch norm, as in the paper, or one that a gradient penalty allows.
+    """
 
     name: Literal["patchgan"] = "patchgan"
     layers: int = Field(default=3, ge=1)
     ndf: int = Field(default=64, ge=1)
-    norm: Norm = "batch"
+    norm: ChosenNorm = None
+    spectral_norm: bool = False
     init: Init = "normal"
 
     def build(self, in_channels: int) -> PatchGAN:
-        """Return the network, its weights not yet drawn."""
-        return PatchGAN(in_channels, layers=self.layers, ndf=self.ndf, norm=self.norm)
+        """Return the network, its weights not yet drawn nor spectrally normalised; norm None builds batch norm."""
+        return PatchGAN(in_channels, layers=self.layers, ndf=self.ndf, norm=self.norm or "batch")
 
 
 class PixelGANConfig(Config):
-    """One logit per pixel (the 1x1 PatchGAN of Isola et al. 2017)."""
+    """One logit per pixel (the 1x1 PatchGAN of Isola et al. 2017).
+
+    With norm None the method chooses: batch norm, as in the paper, or one that a gradient penalty allows.
+    """
 
     name: Literal["pixel"] = "pixel"
     ndf: int = Field(default=64, ge=1)
-    norm: Norm = "batch"
+    norm: ChosenNorm = None
+    spectral_norm: bool = False
     init: Init = "normal"
 
     def build(self, in_channels: int) -> PixelGAN:
-        """Return the network, its weights not yet drawn."""
-        return PixelGAN(in_channels, ndf=self.ndf, norm=self.norm)
+        """Return the network, its weights not yet drawn nor spectrally normalised; norm None builds batch norm."""
+        return PixelGAN(in_channels, ndf=self.ndf, norm=self.norm or "batch")
 
 
 class PatchGAN(nn.Module):

@@ -192,7 +192,7 @@ def load_network(path: Path) -> tuple[nn.Module, Foreign]:
     [
         ("g_unet128_batch", UNetConfig(depth=7, ngf=4)),
         ("g_resnet6_instance", ResNetConfig(blocks=6, ngf=8)),
-        ("d_pixel_batch", PixelGANConfig(ndf=8)),
+        ("d_pixel_batch", PixelGANConfig(ndf=8, norm="batch")),
     ],
 )
 def test_files_of_the_code_give_its_outputs(name: str, config: Any) -> None:

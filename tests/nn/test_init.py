@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from i2i.nn import BatchNorm, Init, initialise
+from i2i.nn import PAPER_GAINS, BatchNorm, Init, initialise
 from i2i.seeding import torch_seeded
 
 
@@ -38,6 +38,17 @@ def test_orthogonal_rows() -> None:
     initialise(conv, "orthogonal", gain=0.5)
     rows = conv.weight.flatten(1)
     torch.testing.assert_close(rows @ rows.T, 0.25 * torch.eye(128), atol=1e-5, rtol=0)
+
+
+def test_the_papers_scales() -> None:
+    """Glorot & Bengio 2010, eq. 12: variance 2 / (fan-in + fan-out); He et al. 2015, eq. 10; Saxe et al. 2014."""
+    expected: dict[Init, float] = {"normal": 0.02, "xavier": (2 / 300) ** 0.5, "kaiming": (2 / 100) ** 0.5}
+    expected["orthogonal"] = 200**-0.5  # 100 orthonormal columns of 200 values
+    for scheme, std in expected.items():
+        linear, embedding = nn.Linear(100, 200), nn.Embedding(200, 100)
+        initialise(nn.Sequential(linear, embedding), scheme, PAPER_GAINS[scheme])
+        for weight in (linear.weight, embedding.weight):
+            assert weight.std().item() == pytest.approx(std, rel=0.03)
 
 
 def test_draws_come_from_the_global_generator() -> None:

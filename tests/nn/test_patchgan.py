@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 import torch
 
-from i2i.nn import Norm, PatchGAN, PixelGAN
+from i2i.config import Config, Layer, resolve
+from i2i.nn import (
+    BatchNorm,
+    DCGANCriticConfig,
+    DiscriminatorConfig,
+    Norm,
+    PatchGAN,
+    PatchGANConfig,
+    PixelGAN,
+    PixelGANConfig,
+)
 
 PIXEL = {"net.0": "features.0.conv", "net.2": "features.1.conv", "net.3": "features.1.norm", "net.5": "head"}
 
@@ -60,3 +70,32 @@ def test_condition_goes_first(network: PatchGAN | PixelGAN) -> None:
 def test_a_patchgan_has_a_layer() -> None:
     with pytest.raises(ValueError, match="PixelGAN"):
         PatchGAN(3, layers=0)
+
+
+@pytest.mark.parametrize("kind", [PatchGANConfig, PixelGANConfig, DCGANCriticConfig])
+def test_no_norm_is_not_no_choice(kind: type[PatchGANConfig | PixelGANConfig | DCGANCriticConfig]) -> None:
+    """`none` is a norm, as typed and as saved; null leaves the choice to the method."""
+    for text in ("none", "batch", "group"):
+        config = kind.model_validate({"norm": text})
+        assert config.norm == text
+        assert kind.model_validate(config.model_dump(mode="json")) == config
+    assert kind(norm="none").norm == "none"
+    assert [kind.model_validate({"norm": null}).norm for null in ("null", "~", None)] == [None] * 3
+    assert kind().norm is None
+
+
+def test_the_norm_as_users_type_it() -> None:
+    class Options(Config):
+        discriminator: DiscriminatorConfig = PatchGANConfig(norm="instance")
+
+    for text, norm in (("none", "none"), ("null", None)):
+        config = resolve(Options, [Layer("--set", {"discriminator": {"norm": text}})])
+        assert config.discriminator == PatchGANConfig(norm=norm)
+    assert Options(discriminator=PatchGANConfig(norm="none")).discriminator == PatchGANConfig(norm="none")
+
+
+def test_no_choice_is_batch_norm() -> None:
+    for network in (PatchGANConfig(ndf=1).build(3), PixelGANConfig(ndf=1).build(3)):
+        assert any(isinstance(module, BatchNorm) for module in network.modules())
+    network = PatchGANConfig(ndf=1, norm="none").build(3)
+    assert not any(isinstance(module, BatchNorm) for module in network.modules())
