@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from rich.console import Console
 from i2i.config import Layer, read_yaml, resolve
 from i2i.data import sources
 from i2i.data.sources import Recipe
-from i2i.engine.config import compose
+from i2i.engine.config import RunConfig, compose
 from i2i.engine.runs import start
+from i2i.inference.runs import read_header
 from i2i.methods import METHODS
 from i2i.resources import find_yaml, resource_names
 
@@ -26,13 +28,35 @@ def few_cats(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sources.BUILTIN, name, tuple(replace(part, count=2) for part in parts))
 
 
-@pytest.mark.parametrize("name", resource_names("configs"))
+PRESETS = {
+    name: resolve(RunConfig, [read_yaml(find_yaml(name, "configs", "preset"))]) for name in resource_names("configs")
+}
+NEEDS = {name: METHODS[config.method.name].needs for name, config in PRESETS.items()}
+
+
+@pytest.mark.parametrize("name", [name for name, needs in NEEDS.items() if needs != "images"])
 def test_preset_trains_a_step(name: str, tmp_path: Path) -> None:
-    needs = METHODS[compose(name, "edges2cats", [])[0].method.name].needs
-    config, source = compose(name, {"pairs": "edges2cats", "heaps": "ginger2silver"}[needs], [ONE_STEP])
+    config, source = compose(name, {"pairs": "edges2cats", "heaps": "ginger2silver"}[NEEDS[name]], [ONE_STEP])
     outcome = start(config, source, Console(file=io.StringIO()), tmp_path / "run")
     assert outcome.steps == 1
     assert list(outcome.checkpoint.glob("G*.safetensors"))
+
+
+@pytest.mark.parametrize("name", [name for name, needs in NEEDS.items() if needs == "images"])
+def test_preset_of_images_alone_trains_a_step(name: str, tmp_path: Path, photos: Callable[..., Path]) -> None:
+    for kind in ("cats", "dogs"):
+        photos(6, name=f"pets/{kind}")
+    given = PRESETS[name]
+    small = Layer("small", {"data": {"batch_size": 4, "image_size": min(given.data.image_size, 32)}})
+    config, source = compose(name, str(tmp_path / "pets"), [ONE_STEP, small])
+    console = Console(file=io.StringIO(), width=300)
+    outcome = start(config, source, console, tmp_path / "run")
+    assert outcome.steps == 1
+    classes = read_header(outcome.checkpoint / "G.safetensors")["network"]["measures"]["classes"]
+    assert classes == (2 if name == "cgan" else 0)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "was published with" not in printed  # a preset gives a loss what it asks for
+    assert given.method.completed(given.data.image_size, given.data.batch_size)
 
 
 @pytest.mark.parametrize("name", resource_names("datasets"))

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from i2i.data import Source
+    from i2i.data.opened import Needs
+    from i2i.engine.config import RunConfig
 
 app = typer.Typer(no_args_is_help=True, help="List, inspect, prepare and preview data.")
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A data option, such as data.derive.name=edges.")
+]
+
+Preset = Annotated[
+    str | None,
+    typer.Option(help="The preset that is to be trained: its sizes and augmentation, and what it learns from."),
 ]
 
 
@@ -39,6 +49,7 @@ def list_data() -> None:
 def inspect(
     data: Annotated[str, typer.Argument(help="A data set or a folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    preset: Preset = None,
     settings: Settings = None,
 ) -> int:
     """Check every image: layout, counts, sizes, broken files, unmatched pairs, duplicates, constant images."""
@@ -48,11 +59,11 @@ def inspect(
     from i2i.data.opened import find_folder
     from i2i.engine.writers import progress
 
-    config, source = _config(data, settings)
+    config, source, needs = _config(data, settings, preset)
     console = Console(stderr=as_json)
     with progress(console, "drawing") as drawing:
-        source.folder(drawing)
-    folder = find_folder(config.data, source, config.seed)
+        source.folder(drawing, lambda line: typer.echo(line, err=as_json))
+    folder = find_folder(config.data, source, config.seed, needs)
     with progress(console, "checking") as checking:
         inspection = inspect_folder(folder, checking)
     if as_json:
@@ -84,7 +95,7 @@ def prepare(
     find_yaml(name, "datasets", "data set")
     if "/" in name:
         raise UserError(f"{name}: give the name of a data set (see: i2i data list)")
-    config, source = _config(name, settings, recipe_alone=True)
+    config, source, _ = _config(name, settings, recipe_alone=True)
     if not source.takes_photos:
         raise UserError(f"{name}: is not made of photos; train on folders of your own instead: --data DIR")
     console = Console()
@@ -111,7 +122,7 @@ def prepare(
 def preview(
     data: Annotated[str, typer.Argument(help="A data set or a folder.")],
     output: Annotated[Path, typer.Argument(help="The image to write.")] = Path("preview.png"),
-    preset: Annotated[str, typer.Option(help="The preset whose sizes and augmentation are used.")] = "pix2pix",
+    preset: Preset = None,
     rows: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 12,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the image if it exists.")] = False,
     settings: Settings = None,
@@ -123,25 +134,31 @@ def preview(
     from i2i.data.preview import preview_sheet
     from i2i.engine.writers import progress
     from i2i.errors import UserError
-    from i2i.methods import METHODS
 
     output = output.expanduser()
     if output.suffix.lower() not in files.WRITABLE:
         raise UserError(f"{output}: must be the name of an image, such as preview.png")
     if output.exists() and not overwrite:
         raise UserError(f"{output}: exists already; add --overwrite, or give another name")
-    config, source = _config(data, settings, preset=preset)
+    config, source, needs = _config(data, settings, preset)
     console = Console()
     with progress(console, "drawing") as drawing:
-        source.folder(drawing)
+        source.folder(drawing, typer.echo)
     with progress(console, "checking") as checking:
-        opened = open_data(config.data, source, config.seed, typer.echo, checking, METHODS[config.method.name].needs)
+        opened = open_data(config.data, source, config.seed, typer.echo, checking, needs)
     files.write(output, preview_sheet(opened, rows))
     typer.echo(f"sheet: {output}")
 
 
-def _config(data: str, settings: list[str] | None, preset: str = "pix2pix", recipe_alone: bool = False) -> Any:
+def _config(
+    data: str, settings: list[str] | None, preset: str | None = None, recipe_alone: bool = False
+) -> tuple[RunConfig, Source, Needs]:
+    """Return the options of a run on the data, and what its method learns from: the preset's, or what data is for."""
     from i2i.config import parse_setting
+    from i2i.data.opened import usual_needs
     from i2i.engine.config import compose
+    from i2i.methods import METHODS
 
-    return compose(preset, data, [parse_setting(text) for text in settings or []], recipe_alone=recipe_alone)
+    flags = [parse_setting(text) for text in settings or []]
+    config, source = compose(preset or "pix2pix", data, flags, recipe_alone=recipe_alone)
+    return config, source, METHODS[config.method.name].needs if preset else usual_needs(config.data, source)

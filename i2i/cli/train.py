@@ -111,7 +111,8 @@ def train(
             soft_wrap=True,
         )
     else:
-        console.print(
-            f"translate: {typed('i2i')} translate INPUT OUTPUT --model {run}", highlight=False, soft_wrap=True
-        )
+        use = f"sample: {typed('i2i')} sample {run} OUTPUT"
+        if outcome.translates:
+            use = f"translate: {typed('i2i')} translate INPUT OUTPUT --model {run}"
+        console.print(use, highlight=False, soft_wrap=True)
     return outcome.exit_code

@@ -5,6 +5,7 @@ from i2i.data.images import ImageSet, to_model_range
 from i2i.data.loader import batches_in_order, training_loader
 from i2i.data.opened import Data, open_data
 from i2i.data.pairs import PairedImages
+from i2i.data.singles import SingleImages
 from i2i.data.sources import Source, find_source
 from i2i.data.unpaired import UnpairedImages
 
@@ -13,6 +14,7 @@ __all__ = [
     "DataConfig",
     "ImageSet",
     "PairedImages",
+    "SingleImages",
     "Source",
     "UnpairedImages",
     "batches_in_order",

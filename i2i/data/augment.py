@@ -4,36 +4,49 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
-from i2i.data.config import Augmentation, DataConfig
+from i2i.data.config import Augmentation, DataConfig, Resize
 from i2i.data.geometry import Pixels
 from i2i.errors import UserError, did_you_mean
 from i2i.seeding import Key, sequence
 
 
+@dataclass(frozen=True)
+class Domain:
+    """One of the kinds of images that are learned from: its channels, and how it is resized."""
+
+    channels: int
+    resize: Resize
+
+
 class Augmenter:
     """Crop, flip and the configured transforms, drawn from a key alone, the same geometry for both images.
+
+    Args:
+        config: options.
+        domains: the images of an item by name: ``a`` and ``b``, or one that stands alone.
 
     Raises:
         UserError: a transform does not exist, or does not take its options or images of these channels and bits.
     """
 
-    def __init__(self, config: DataConfig) -> None:
+    def __init__(self, config: DataConfig, domains: Mapping[str, Domain]) -> None:
         os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would look for news on the network when imported
         import albumentations as A
 
         # A label map must not be blended at its borders by rotations and the like.
-        maps = {"a": config.resize_a, "b": config.resize_b}
-        kinds = {side: "mask" if how == "nearest" else "image" for side, how in maps.items()}
+        kinds = {name: "mask" if domain.resize == "nearest" else "image" for name, domain in domains.items()}
+        paired = {name: kind for name, kind in kinds.items() if len(kinds) > 1}
         geometry: list[Any] = [A.RandomCrop(config.image_size, config.image_size)]
         if config.flip:
             geometry.append(A.HorizontalFlip(p=0.5))
-        extra: dict[str, list[Any]] = {"both": [], "a": [], "b": []}
+        extra: dict[str, list[Any]] = {"both": [], **{name: [] for name in domains}}
         rehearsed: list[tuple[Augmentation, Any]] = []
         for entry in config.augment:
             transform = getattr(A, entry.transform, None)
@@ -44,15 +57,20 @@ class Augmenter:
                     f"data.augment: albumentations has no transform '{entry.transform}'"
                     f"{hint if 'did you mean' in hint else ''}"
                 )
+            if entry.on not in extra:
+                raise UserError(
+                    f"data.augment: {entry.transform}: there is no {entry.on.upper()}, for images stand alone here; "
+                    "leave its `on` out"
+                )
             try:
                 extra[entry.on].append(transform(**entry.options))
                 certain = transform(**{**entry.options, "p": 1.0})
             except (TypeError, ValueError) as error:
                 raise UserError(f"data.augment: {entry.transform}: {' '.join(str(error).split())}") from error
-            rehearsed.append((entry, A.Compose([certain], additional_targets=kinds)))
-        _rehearse(sorted(rehearsed, key=lambda chosen: chosen[0].on != "both"), config)
-        self._both = A.Compose(geometry + extra["both"], additional_targets=kinds)
-        self._alone = {side: A.Compose(geometry + extra["both"] + extra[side]) for side in "ab"}
+            rehearsed.append((entry, A.Compose([certain], additional_targets=paired)))
+        _rehearse(sorted(rehearsed, key=lambda chosen: chosen[0].on != "both"), config, domains)
+        self._both = A.Compose(geometry + extra["both"], additional_targets=paired)
+        self._alone = {name: A.Compose(geometry + extra["both"] + extra[name]) for name in domains}
         self._each = {
             side: A.Compose(transforms) for side, transforms in extra.items() if side != "both" and transforms
         }
@@ -65,9 +83,9 @@ class Augmenter:
         drawn = _draw(self._both, (*key, "both"), image=b, a=a, b=b)  # it wants an `image`, whatever else it is given
         return drawn["a"], drawn["b"]
 
-    def alone(self, image: Pixels, side: str, key: tuple[Key, ...]) -> Pixels:
-        """Crop, flip and change an image that has no partner, by the transforms for its side."""
-        return _draw(self._alone[side], (*key, "alone", side), image=image)["image"]
+    def alone(self, image: Pixels, domain: str, key: tuple[Key, ...]) -> Pixels:
+        """Crop, flip and change an image that has no partner, by the transforms for its domain."""
+        return _draw(self._alone[domain], (*key, "alone", domain), image=image)["image"]
 
     def each(self, a: Pixels, b: Pixels, key: tuple[Key, ...]) -> tuple[Pixels, Pixels]:
         """Change each image by the transforms that are for it alone."""
@@ -78,27 +96,29 @@ class Augmenter:
         return a, b
 
 
-def _rehearse(transforms: Sequence[tuple[Augmentation, Any]], config: DataConfig) -> None:
+def _rehearse(
+    transforms: Sequence[tuple[Augmentation, Any]], config: DataConfig, domains: Mapping[str, Domain]
+) -> None:
     """Run transforms on noise, one after the other: many take 1 or 3 channels alone, some no 16 bits."""
-    size, channels_b = (config.image_size, config.image_size), config.channels_b or 3
-    channels_a = config.derive.channels if config.derive else config.channels_a or 3
-    a, b = _noise(size, channels_a, config.bits), _noise(size, channels_b, config.bits)
+    size = (config.image_size, config.image_size)
+    images = {name: _noise(size, domain.channels, config.bits) for name, domain in domains.items()}
     for entry, transform in transforms:
         try:
             if entry.on == "both" and config.derive:
-                b = _draw(transform, ("trial",), image=b)["image"]
-                a = _noise(b.shape[:2], channels_a, config.bits)
-            elif entry.on == "both" and config.layout != "unpaired":
-                drawn = _draw(transform, ("trial",), image=b, a=a, b=b)
-                a, b = drawn["a"], drawn["b"]
+                images["b"] = _draw(transform, ("trial",), image=images["b"])["image"]
+                images["a"] = _noise(images["b"].shape[:2], domains["a"].channels, config.bits)
+            elif entry.on == "both" and len(domains) > 1 and config.layout != "unpaired":
+                drawn = _draw(transform, ("trial",), image=images["b"], **images)
+                images = {name: drawn[name] for name in domains}
             else:
-                a = a if entry.on == "b" else _draw(transform, ("trial",), image=a)["image"]
-                b = b if entry.on == "a" else _draw(transform, ("trial",), image=b)["image"]
+                for name in domains if entry.on == "both" else (entry.on,):
+                    images[name] = _draw(transform, ("trial",), image=images[name])["image"]
         except Exception as error:  # each transform raises its own
+            where = f", on {entry.on}" if len(domains) > 1 else ""
+            channels = ", ".join(f"{name.upper()} of {domain.channels} channels" for name, domain in domains.items())
             raise UserError(
-                f"data.augment: {entry.transform}, on {entry.on}: does not take these images (A of {channels_a} "
-                f"channels, B of {channels_b}, {config.bits or 8} bits): {shorten(str(error), 150).rstrip('.')}; "
-                "leave it out"
+                f"data.augment: {entry.transform}{where}: does not take these images ({channels}, {config.bits or 8} "
+                f"bits): {shorten(str(error), 150).rstrip('.')}; leave it out"
             ) from error
 
 

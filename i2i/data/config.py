@@ -49,12 +49,17 @@ class DataConfig(Config):
         folder_b: name of the subfolder that holds B.
         direction: AtoB learns A to B; BtoA swaps the two.
         image_size: side of the square that the networks see in training.
-        load_size: size before the random crop; None: 286/256 of `image_size`, as in the paper.
+        load_size: size before the random crop; None: 286/256 of `image_size`, as in the paper, and `image_size` for
+            images that stand alone.
         aspect: ``squash`` resizes to a square (pix2pix and CycleGAN papers), ``keep`` resizes the short side.
         resize_a: how A is resized; None: nearest neighbour for label maps and masks, else antialiased bicubic.
         resize_b: how B is resized.
         channels_a: channels of A; images of more than 4 are taken as they are.
         channels_b: channels of B.
+        channels: channels of images that stand alone, where a method learns from those: 1 grey, 3 colour.
+        classes: names of the class folders to take, in their order, or of the classes that IDX files number; empty:
+            found out from the files.
+        boxes: a folder of annotations (Pascal VOC XML), by whose bounding boxes images that stand alone are cut.
         bits: 8, or 16 where the files hold 16-bit values, which are then kept; None: as the files.
         derive: how A is made from the photos B.
         flip: mirror half of the training images.
@@ -79,6 +84,9 @@ class DataConfig(Config):
     resize_b: Resize | None = None
     channels_a: Channels | None = None
     channels_b: Channels | None = None
+    channels: Channels | None = None
+    classes: tuple[str, ...] = ()
+    boxes: str | None = None
     bits: Annotated[int, Field(ge=8, le=16, multiple_of=8)] | None = None
     derive: DerivationConfig | None = None
     flip: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,40 @@ import torch
 from torch.nn.functional import interpolate
 
 Pixels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of an image, in pixels: the columns from `left` up to `right`, the rows from `top` up to `bottom`."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def is_on(self, height: int, width: int) -> bool:
+        """Say whether any of it lies on an image of that size."""
+        return max(self.left, 0) < min(self.right, width) and max(self.top, 0) < min(self.bottom, height)
+
+    def squared(self, height: int, width: int) -> Box:
+        """Return the part on an image of that size, grown to a square around its middle as far as the image reaches."""
+        left, right = max(self.left, 0), min(self.right, width)
+        top, bottom = max(self.top, 0), min(self.bottom, height)
+        side = max(right - left, bottom - top)
+        left, right = _grown(left, right, side, width)
+        top, bottom = _grown(top, bottom, side, height)
+        return Box(left, top, right, bottom)
+
+    def cut(self, image: Pixels) -> Pixels:
+        """Return the part of an image ``[H, W, C]``."""
+        return image[self.top : self.bottom, self.left : self.right]
+
+
+def _grown(first: int, end: int, length: int, limit: int) -> tuple[int, int]:
+    """Lengthen a stretch on both sides, and move it where it would reach beyond 0 or `limit`."""
+    length = min(length, limit)
+    first = min(max(first - (length - (end - first)) // 2, 0), limit - length)
+    return first, first + length
 
 
 def resize(image: Pixels, height: int, width: int, how: Literal["bicubic", "nearest"] = "bicubic") -> Pixels:

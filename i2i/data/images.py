@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from i2i.data import files
-from i2i.data.augment import Augmenter
+from i2i.data.augment import Augmenter, Domain
 from i2i.data.config import DataConfig, Resize
 from i2i.data.geometry import Pixels, center_crop, resize, short_side_size
 
@@ -31,9 +32,14 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         seed: the run's seed.
         train: random crop, flip and augmentation; otherwise the whole (squashed) or middle (kept aspect) of the image.
 
+    Attributes:
+        captions: what the images of an item are for, by their names in it.
+
     Raises:
         UserError: an augmentation does not exist or does not take its options.
     """
+
+    captions: ClassVar[dict[str, str]] = {"a": "input", "b": "target"}
 
     def __init__(self, config: DataConfig, seed: int, *, train: bool) -> None:
         self.config = config
@@ -41,9 +47,23 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         self.train = train
         self.deep = config.bits == 16
         self.size = config.resolved_load_size if train else config.image_size
-        self.augment = Augmenter(config) if train else None
+        self.augment = Augmenter(config, self.domains) if train else None
         self._loaded: dict[int, tuple[Pixels, ...]] = {}
         self._bytes = 0
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """The kinds of images that an item holds, by their names in it."""
+        a = self.config.derive.channels if self.config.derive else self.config.channels_a or 3
+        return {
+            "a": Domain(a, self.config.resize_a or "bicubic"),
+            "b": Domain(self.config.channels_b or 3, self.config.resize_b or "bicubic"),
+        }
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """What a resumed run must find again; names, unless more is known."""
+        return self.names
 
     @property
     @abstractmethod

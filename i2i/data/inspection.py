@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, get_args
 
-from i2i.data.files import TIFF_EXTRA, BrokenImage, read, write_whole
+from i2i.data.files import TIFF_EXTRA, BrokenImage, Pixels, read, write_whole
 from i2i.data.layouts import DataFolder, Example, Problem, Size, Split, same_shape
 from i2i.data.places import cache_root
 
@@ -102,6 +103,18 @@ class Inspection:
         return tuple(found.values())
 
     @cached_property
+    def odd_boxes(self) -> tuple[Problem, ...]:
+        """Photos beside which a box of theirs lies."""
+        where = "has a box (columns {0.left} to {0.right}, rows {0.top} to {0.bottom}) that lies beside it"
+        return tuple(
+            Problem(example.b, where.format(box))
+            for examples in self.folder.splits.values()
+            for example in examples
+            if (box := example.box) and example.b in self._good
+            if not box.is_on(self._good[example.b].height, self._good[example.b].width)
+        )
+
+    @cached_property
     def constant(self) -> tuple[Path, ...]:
         """Images all of whose pixels are the same."""
         return tuple(path for path, record in self._good.items() if record.constant)
@@ -134,8 +147,16 @@ class Inspection:
         """How many examples of each split repeat an earlier one."""
         counts: dict[Split, int] = {}
         for split, examples in self.folder.splits.items():
-            keys = [tuple(record.digest for record in self._records_of(example)) for example in examples]
-            counts[split] = sum(count - 1 for key, count in Counter(keys).items() if key)
+            keys = [(tuple(r.digest for r in self._records_of(example)), example.box) for example in examples]
+            counts[split] = sum(count - 1 for key, count in Counter(keys).items() if key[0])
+        return counts
+
+    @cached_property
+    def class_counts(self) -> Counter[str]:
+        """How many images of all splits each class has."""
+        counts = Counter({name: 0 for name in self.folder.classes})
+        for examples in self.folder.splits.values():
+            counts.update(self.folder.classes[example.label] for example in examples if example.label is not None)
         return counts
 
     @cached_property
@@ -159,7 +180,7 @@ class Inspection:
 
     def problems(self) -> list[Problem]:
         """Return what has to be mended, or left out, before training."""
-        return [*self.broken, *self.unmatched, *self.odd_width, *self.odd_channels]
+        return [*self.broken, *self.unmatched, *self.odd_width, *self.odd_channels, *self.odd_boxes]
 
     def warnings(self) -> list[str]:
         """Return what is allowed and may yet be a mistake, in one line each."""
@@ -195,7 +216,11 @@ class Inspection:
 
     def lines(self) -> list[str]:
         """Say it all in plain words, the most frequent first and no more than a few files by name."""
-        lines = [*self.folder.describe().splitlines(), f"{len(self.records)} files decoded, {len(self.broken)} broken"]
+        what = "images" if self.folder.stacks else "files"
+        lines = [*self.folder.describe().splitlines(), f"{len(self.records)} {what} decoded, {len(self.broken)} broken"]
+        if shares := self.class_counts:
+            named = ", ".join(f"{name} {count}" for name, count in shares.most_common())
+            lines.append(f"images of each class: {shorten(named, 200, placeholder=' ...')}")
         if self.sizes:
             widths, heights = zip(*self.sizes, strict=True)
             common = ", ".join(f"{w}x{h} ({count})" for (w, h), count in self.sizes.most_common(3))
@@ -215,6 +240,7 @@ class Inspection:
             "layout": folder.layout,
             "folder_a": folder.folder_a,
             "folder_b": folder.folder_b,
+            "classes": {name: self.class_counts[name] for name in folder.classes},
             "splits": {split: len(examples) for split, examples in folder.splits.items()},
             "val_origin": folder.val_origin,
             "notes": list(folder.notes),
@@ -226,6 +252,7 @@ class Inspection:
             "unmatched": _as_dicts(self.unmatched),
             "odd_width": _as_dicts(self.odd_width),
             "odd_channels": _as_dicts(self.odd_channels),
+            "odd_boxes": _as_dicts(self.odd_boxes),
             "constant": [str(path) for path in self.constant],
             "unlike_shapes": [example.name for example in self.unlike_shapes],
             "duplicates_between_splits": [[str(a), str(b)] for a, b in self.duplicates_between],
@@ -257,6 +284,9 @@ def inspect(folder: DataFolder, progress: Callable[[int, int], None] | None = No
         progress: told how many files of how many are done.
     """
     paths = _files([example for examples in folder.splits.values() for example in examples])
+    if folder.stacks:  # nothing is to be decoded, and nothing to be remembered
+        held = {path: folder.stacks[path.parent][int(path.name)].numpy() for path in paths}
+        return Inspection(folder, {path: _describe(pixels) for path, pixels in held.items()})
     depth = len(folder.root.parts)
     names = {path: "/".join(path.parts[depth:]) for path in paths}
     digest = hashlib.blake2b(os.fsencode(folder.root.resolve()), digest_size=16).hexdigest()
@@ -308,6 +338,10 @@ def _examine(path: Path) -> Record:
         pixels = read(path)
     except BrokenImage as error:
         return Record(size, changed, error=error.reason)
+    return _describe(pixels, size, changed)
+
+
+def _describe(pixels: Pixels, size: int = 0, changed: int = 0) -> Record:
     height, width, channels = pixels.shape
     digest = hashlib.blake2b(f"{pixels.shape} {pixels.dtype}".encode(), digest_size=16)
     digest.update(pixels.data)

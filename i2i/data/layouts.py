@@ -6,6 +6,12 @@ Works on names, and on the headers of a few files. What a user's folder may look
     two-folders    [train/]input/x.png + [train/]target/x.png, or input/train/x.png + target/train/x.png
     unpaired       trainA/x.jpg + trainB/y.jpg
     photos         [train/]x.jpg, from which A is derived
+
+or, of images that stand alone (see `singles`)::
+
+    photos         [train/]x.jpg
+    classes        [train/]cat/x.jpg + [train/]dog/y.jpg
+    idx            train-images-idx3-ubyte.gz + train-labels-idx1-ubyte.gz
 """
 
 from __future__ import annotations
@@ -16,37 +22,35 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from textwrap import shorten
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from i2i.data.files import SUFFIXES, BrokenImage, list_images, read_info
+from i2i.data.files import BrokenImage, read_info
+from i2i.data.geometry import Box
+from i2i.data.listing import SPLIT_AND_SIDE, BySplit, Found, in_splits, list_found, outer_split, unwrap
+from i2i.data.listing import Split as Split
 from i2i.errors import UserError, did_you_mean
 
-Layout = Literal["side-by-side", "two-folders", "photos", "unpaired"]
-Split = Literal["train", "val", "test"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layout = Literal["side-by-side", "two-folders", "photos", "unpaired", "classes", "idx"]
 
 SAMPLE = 64  # files whose headers decide how a folder is arranged
 TOLERANCE = 0.02  # by which sides may differ from the proportions expected of them
 MAX_VAL = 200  # images held out of train at most
 
-_SPLITS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-_SPLIT_AND_SIDE = re.compile(rf"({'|'.join(_SPLITS)})[_-]?([ab])", re.IGNORECASE)  # trainA
 _A_WORDS = {"sketch", "input", "mask", "edge", "label", "condition", "source", "rain", "rainy", "lr", "low", "blurry"}
 _B_WORDS = {"photo", "target", "output", "gt", "truth", "groundtruth", "real", "clean", "norain", "hr", "high", "sharp"}
-_KINDS: dict[Layout, str] = {
+KINDS: dict[Layout, str] = {
     "side-by-side": "side-by-side pairs",
     "two-folders": "pairs in two folders",
     "photos": "photos",
     "unpaired": "unpaired images",
+    "classes": "images in class folders",
+    "idx": "images in IDX files",
 }
 
 
@@ -57,12 +61,17 @@ class Example:
     Attributes:
         name: unique within its split: the path below the split's (or A's) folder, without suffix, with forward slashes.
         a: file of A. Of side-by-side pairs `a` equals `b`, and A is the left half; of photos it is None.
-        b: file of B. An unpaired example holds one image: `a` or `b` is None.
+        b: file of B. An unpaired example holds one image: `a` or `b` is None. An image that stands alone is a `b`; one
+            of many in a file (see `DataFolder.stacks`) is named by its number below that file.
+        label: number of its class, where there are classes.
+        box: the part of the file that is meant; None: all of it.
     """
 
     name: str
     a: Path | None
     b: Path | None
+    label: int | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,8 @@ class DataFolder:
         val_origin: how ``val`` came about, where the folder has none of its own.
         notes: what the user should hear of, in one line each.
         problems: files without a partner or with a name that is taken; no example holds them.
+        classes: names of the classes, in the order of their labels; empty where there are none.
+        stacks: the images of files that hold many, uint8 ``[N, H, W, C]``.
     """
 
     root: Path
@@ -99,6 +110,8 @@ class DataFolder:
     val_origin: str | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    classes: tuple[str, ...] = ()
+    stacks: Mapping[Path, Tensor] = field(default_factory=dict)
 
     def side(self, split: Split, side: Literal["a", "b"]) -> tuple[Path, ...]:
         """Return the files of A or of B in a split, as unpaired training wants them."""
@@ -109,8 +122,10 @@ class DataFolder:
         """Say in one line what was found, and each note in a line of its own."""
         telling = self.folder_a and (self.folder_a, self.folder_b) != ("A", "B")
         folders = f" (A: {self.folder_a}, B: {self.folder_b})" if telling else ""
+        if self.classes:
+            folders = f" ({len(self.classes)} classes: {shorten(', '.join(self.classes), 100, placeholder=' ...')})"
         counts = ", ".join(self._count(split) for split in self.splits)
-        return "\n".join([f"{_KINDS[self.layout]} in {self.root}{os.sep}{folders}: {counts}", *self.notes])
+        return "\n".join([f"{KINDS[self.layout]} in {self.root}{os.sep}{folders}: {counts}", *self.notes])
 
     def _count(self, split: Split) -> str:
         count = str(len(self.splits[split]))
@@ -120,21 +135,8 @@ class DataFolder:
         return f"{split} {count}{origin}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """An image and its path below the folder of its split (or the root), in parts."""
-
-    path: Path
-    parts: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return "/".join((*self.parts[:-1], self.path.stem))
-
-
 T = TypeVar("T")
 Size = tuple[int, int]  # width, height
-_BySplit = dict[Split, list[_Found]]
 
 
 def two_heaps(a: DataFolder, b: DataFolder) -> DataFolder:
@@ -188,88 +190,46 @@ def read_folder(
     """
     if layout in ("side-by-side", "photos") and (folder_a or folder_b):
         raise UserError(f"{root}: folder_a and folder_b have no meaning in layout '{layout}'; leave them out")
-    found = _unwrap(_list(root), folder_a, folder_b)
-    if layout is None and any(_SPLIT_AND_SIDE.fullmatch(image.parts[0]) for image in found):
+    found = unwrap(list_found(root), folder_a, folder_b)
+    if layout is None and any(SPLIT_AND_SIDE.fullmatch(image.parts[0]) for image in found):
         layout = "unpaired"
-    by_split, notes = _by_split(found, split)
+    by_split, notes = in_splits(found, split)
     layout, folders = _recognise(root, by_split, layout, folder_a, folder_b)
     problems: list[Problem] = []
     if folders is None:
-        splits = {name: _flat(images, layout) for name, images in by_split.items()}
+        splits = {name: flat(images, layout) for name, images in by_split.items()}
     elif layout == "unpaired":
         splits = {name: _one_sided(images, folders) for name, images in by_split.items()}
     else:
         splits, problems = _paired(root, by_split, folders, notes)
     if folders and (outside := sum(not _is_inside(f, folders) for images in by_split.values() for f in images)):
         notes.append(f"left out: {outside} images in neither {folders[0]} nor {folders[1]}")
-    val_origin = None
-    if splits.get("train") and "val" not in splits:
-        splits["train"], splits["val"], val_origin = _split_off_val(splits["train"], val_share, seed)
-        if not set(splits["train"]).isdisjoint(splits["val"]):
-            notes.append("val shows an image that is trained on, for there is no other")
-    ordered = {name: splits[name] for name in get_args(Split) if name in splits}
+    ordered, val_origin = with_val(splits, val_share, seed, notes)
     a, b = folders or (None, None)
     return DataFolder(root, layout, ordered, a, b, val_origin, tuple(dict.fromkeys(notes)), tuple(problems))
 
 
-def _list(root: Path) -> list[_Found]:
-    """List the images below `root`, or say what is there instead."""
-    if root.is_file():
-        raise UserError(f"{root}: is a file, not a folder of images; did you mean its folder, {root.parent}?")
-    if not root.is_dir():
-        nearby = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        hint = did_you_mean(root.name, nearby)
-        raise UserError(f"{root}: there is no such folder{hint if 'did you mean' in hint else ''}")
-    found = [_Found(path, path.parts[len(root.parts) :]) for path in list_images(root)]
-    if not found:
-        content = "holds no images" if any(root.iterdir()) else "is empty"
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"{root}: {content}; it must hold images ({kinds}), in itself or in subfolders")
-    return found
+def with_val(
+    splits: Mapping[Split, tuple[Example, ...]], share: float, seed: int, notes: list[str]
+) -> tuple[dict[Split, tuple[Example, ...]], str | None]:
+    """Return the splits in their order, with a ``val`` split off ``train`` where there is none, and how it came about.
 
-
-def _unwrap(found: list[_Found], *keep: str | None) -> list[_Found]:
-    """Take off a folder that holds all images, as unpacked archives have it, unless it is a split or one of `keep`."""
-    kept = {name.split("/")[0] for name in keep if name}
-    while len({image.parts[0] for image in found}) == 1 and len(found[0].parts) > 1:
-        if _outer_split(found[0]) or found[0].parts[0] in kept:
-            break
-        found = [_Found(image.path, image.parts[1:]) for image in found]
-    return found
-
-
-def _by_split(found: list[_Found], default: Split) -> tuple[_BySplit, list[str]]:
-    """Sort images into splits by the outer folder, or else by the second, and take that folder off their paths."""
-    by_split: _BySplit = {}
-    outside: list[_Found] = []
-    outer = [_outer_split(image) for image in found]
-    if any(outer):
-        for image, place in zip(found, outer, strict=True):
-            if place is None:
-                outside.append(image)
-            else:
-                by_split.setdefault(place[0], []).append(_Found(image.path, place[1]))
-    elif all(len(image.parts) > 2 and image.parts[1].lower() in _SPLITS for image in found):
-        for image in found:
-            first, second, *rest = image.parts
-            by_split.setdefault(_SPLITS[second.lower()], []).append(_Found(image.path, (first, *rest)))
-    else:
-        by_split[default] = found
-    return by_split, [f"left out: {len(outside)} images outside the split folders"] if outside else []
-
-
-def _outer_split(image: _Found) -> tuple[Split, tuple[str, ...]] | None:
-    """Return split and remaining path of ``train/x.jpg`` and ``trainA/x.jpg`` (which becomes ``A/x.jpg`` of train)."""
-    if len(image.parts) < 2:
-        return None
-    folder, *rest = image.parts
-    if sides := _SPLIT_AND_SIDE.fullmatch(folder):
-        return _SPLITS[sides[1].lower()], (sides[2].upper(), *rest)
-    return (_SPLITS[folder.lower()], tuple(rest)) if folder.lower() in _SPLITS else None
+    Args:
+        splits: what the folder holds.
+        share: share of ``train`` that becomes ``val``.
+        seed: chooses which images those are.
+        notes: is told if an image is trained on and judged.
+    """
+    whole, val_origin = dict(splits), None
+    if whole.get("train") and "val" not in whole:
+        whole["train"], whole["val"], val_origin = _split_off_val(whole["train"], share, seed)
+        if not set(whole["train"]).isdisjoint(whole["val"]):
+            notes.append("val shows an image that is trained on, for there is no other")
+    return {name: whole[name] for name in get_args(Split) if name in whole}, val_origin
 
 
 def _recognise(
-    root: Path, by_split: _BySplit, layout: Layout | None, folder_a: str | None, folder_b: str | None
+    root: Path, by_split: BySplit, layout: Layout | None, folder_a: str | None, folder_b: str | None
 ) -> tuple[Layout, tuple[str, str] | None]:
     """Return the layout, and the folders of A and B if it has two."""
     if layout in ("side-by-side", "photos"):
@@ -281,7 +241,7 @@ def _recognise(
             raise UserError(f"{root}: has no images in the folder '{name}' that data.{option} names{hint}")
     if folders := _choose_folders(root, images, layout, folder_a, folder_b):
         return layout or "two-folders", folders
-    if inner := next((image for image in images if _outer_split(_Found(image.path, image.parts[1:]))), None):
+    if inner := next((image for image in images if outer_split(Found(image.path, image.parts[1:]))), None):
         example = inner.path.parents[len(inner.parts) - 2]
         raise UserError(
             f"{root}: seems to hold several data sets; name one of them, such as {example}, or say "
@@ -291,7 +251,7 @@ def _recognise(
 
 
 def _choose_folders(
-    root: Path, images: Sequence[_Found], layout: Layout | None, folder_a: str | None, folder_b: str | None
+    root: Path, images: Sequence[Found], layout: Layout | None, folder_a: str | None, folder_b: str | None
 ) -> tuple[str, str] | None:
     """Return the folders of A and B; None if the images are not divided in two.
 
@@ -318,7 +278,7 @@ def _choose_folders(
         raise UserError(
             f"{root}: which of its folders ({shown}) holds A, the input, and which B, the output? "
             "Say --set data.folder_a=NAME --set data.folder_b=NAME"
-            + ("" if wanted else ", or --set data.layout=photos if all images are of one kind")
+            + ("" if wanted else ", or --set data.layout=photos if all images are of one kind, classes if of two")
         )
     return None
 
@@ -336,7 +296,7 @@ def role_of(name: str) -> Literal["a", "b"] | None:
     return None if is_a == is_b else "a" if is_a else "b"
 
 
-def _by_proportions(images: Sequence[_Found]) -> Layout:
+def _by_proportions(images: Sequence[Found]) -> Layout:
     """Return side-by-side if nearly all of a sample are twice as wide as high, else photos."""
     sizes = [size for image in _sample(images) if (size := _size(image.path))]
     wide = sum(same_shape(size, (2, 1)) for size in sizes)
@@ -357,7 +317,7 @@ def _size(path: Path) -> Size | None:
     return info.width, info.height
 
 
-def _flat(images: Sequence[_Found], layout: Layout) -> tuple[Example, ...]:
+def flat(images: Sequence[Found], layout: Layout) -> tuple[Example, ...]:
     """Return an example for each image; where two differ by their suffixes alone, it stays in their names."""
     taken = Counter(image.name for image in images)
     side_by_side = layout == "side-by-side"
@@ -371,24 +331,24 @@ def _flat(images: Sequence[_Found], layout: Layout) -> tuple[Example, ...]:
     )
 
 
-def _is_inside(image: _Found, folders: Sequence[str]) -> bool:
+def _is_inside(image: Found, folders: Sequence[str]) -> bool:
     return any(_rest(image, folder) for folder in folders)
 
 
-def _inside(images: Sequence[_Found], folder: str) -> list[_Found]:
+def _inside(images: Sequence[Found], folder: str) -> list[Found]:
     """Return the images in `folder`, their paths as seen from it."""
-    return [_Found(image.path, rest) for image in images if (rest := _rest(image, folder))]
+    return [Found(image.path, rest) for image in images if (rest := _rest(image, folder))]
 
 
-def _rest(image: _Found, folder: str) -> tuple[str, ...]:
+def _rest(image: Found, folder: str) -> tuple[str, ...]:
     """Return the part of the image's path below `folder`, empty if it is elsewhere."""
     steps = tuple(folder.strip("/").split("/"))
     return image.parts[len(steps) :] if image.parts[: len(steps)] == steps else ()
 
 
-def _one_sided(images: Sequence[_Found], folders: tuple[str, str]) -> tuple[Example, ...]:
+def _one_sided(images: Sequence[Found], folders: tuple[str, str]) -> tuple[Example, ...]:
     """Return the unpaired examples, those of A first, named so that A's and B's cannot coincide."""
-    a, b = (_flat(_inside(images, folder), "photos") for folder in folders)
+    a, b = (flat(_inside(images, folder), "photos") for folder in folders)
     return (
         *(Example(f"A/{example.name}", example.b, None) for example in a),
         *(Example(f"B/{example.name}", None, example.b) for example in b),
@@ -396,7 +356,7 @@ def _one_sided(images: Sequence[_Found], folders: tuple[str, str]) -> tuple[Exam
 
 
 def _paired(
-    root: Path, by_split: _BySplit, folders: tuple[str, str], notes: list[str]
+    root: Path, by_split: BySplit, folders: tuple[str, str], notes: list[str]
 ) -> tuple[dict[Split, tuple[Example, ...]], list[Problem]]:
     """Match the images of two folders by name in each split, and add to `notes` what was not as expected."""
     splits: dict[Split, tuple[Example, ...]] = {}
@@ -425,7 +385,7 @@ def same_shape(a: Size, b: Size) -> bool:
     return abs(a[0] * b[1] - a[1] * b[0]) <= TOLERANCE * a[0] * b[1]
 
 
-def _by_name(images: Sequence[_Found], problems: list[Problem]) -> dict[str, Path]:
+def _by_name(images: Sequence[Found], problems: list[Problem]) -> dict[str, Path]:
     """Return the files by name without suffix; the second of a name is a problem."""
     named: dict[str, Path] = {}
     for image in images:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from i2i.data.boxes import with_boxes
 from i2i.data.config import DataConfig, Resize
+from i2i.data.idx import find_idx_alone
 from i2i.data.images import ImageSet
 from i2i.data.inspection import Inspection, Side, inspect
-from i2i.data.layouts import DataFolder, Layout, Split, read_folder, two_heaps
+from i2i.data.layouts import KINDS, DataFolder, Layout, Split, read_folder, two_heaps
 from i2i.data.pairs import PairedImages
+from i2i.data.singles import SingleImages, read_singles
 from i2i.data.sources import Progress, Source, find_source
 from i2i.data.unpaired import UnpairedImages
 from i2i.errors import UserError
 
-Needs = Literal["pairs", "heaps"]
+Needs = Literal["pairs", "heaps", "images"]
 
 MASK_WORDS = ("mask", "label", "seg", "annotation")
 MOST_NAMED = 5
+ALONE: tuple[Layout, ...] = ("classes", "idx")  # layouts that hold no A and B
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,20 @@ class Data:
     splits: dict[Split, ImageSet]
 
     @property
-    def channels(self) -> tuple[int, int]:
-        """Channels of the networks' input and output, in the run's direction."""
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the networks' input and output, in the run's direction; of images that stand alone, theirs."""
+        if self.config.channels is not None:
+            return (self.config.channels,)
         a = self.config.derive.channels if self.config.derive else self.config.channels_a
         b = self.config.channels_b
         assert a is not None
         assert b is not None
         return (b, a) if self.config.direction == "BtoA" else (a, b)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their labels; empty where there are none."""
+        return self.folder.classes
 
     @property
     def held_out(self) -> ImageSet:
@@ -53,9 +64,16 @@ class Data:
 
     @property
     def digest(self) -> str:
-        """A fingerprint of the training images' names, by which a resume notices that they changed."""
-        names = "\n".join(self.splits["train"].names)
-        return hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
+        """A fingerprint of the training images' names and labels, by which a resume notices that they changed."""
+        identity = "\n".join(self.splits["train"].identity)
+        return hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+
+
+def usual_needs(config: DataConfig, source: Source) -> Needs:
+    """Return what data is used for where no method is named, as far as options or names tell before it is read."""
+    if config.layout in ALONE or (config.layout is None and source.path and find_idx_alone(source.path)):
+        return "images"
+    return "heaps" if config.layout == "unpaired" or config.source_b else "pairs"
 
 
 def find_folder(config: DataConfig, source: Source, seed: int, needs: Needs = "pairs") -> DataFolder:
@@ -65,7 +83,7 @@ def find_folder(config: DataConfig, source: Source, seed: int, needs: Needs = "p
         config: options.
         source: what `--data` named.
         seed: the run's seed, which splits validation images off.
-        needs: ``pairs``, or ``heaps`` of images that need not belong together.
+        needs: ``pairs``, ``heaps`` of images that need not belong together, or ``images`` of one kind.
 
     Raises:
         UserError: the folder cannot be read so.
@@ -75,6 +93,8 @@ def find_folder(config: DataConfig, source: Source, seed: int, needs: Needs = "p
         folders = (None, None) if config.source_b else (config.folder_a, config.folder_b)
         return read_folder(root, layout, *folders, val_share=config.val_share, seed=seed)
 
+    if needs == "images" or config.layout in ALONE or (config.layout is None and find_idx_alone(source.folder())):
+        return _find_singles(config, source, seed)
     if config.source_b is None:
         folder = read(source.folder(), config.layout)
         # two folders of pairs are two heaps as well, whether their names match or not
@@ -83,6 +103,14 @@ def find_folder(config: DataConfig, source: Source, seed: int, needs: Needs = "p
     if folder_a.resolve() == folder_b.resolve():
         raise UserError(f"--data-b {folder_b}: is the folder of A as well; give the one that holds B")
     return two_heaps(read(folder_a, "photos"), read(folder_b, "photos"))
+
+
+def _find_singles(config: DataConfig, source: Source, seed: int) -> DataFolder:
+    if config.source_b or config.folder_a or config.folder_b:
+        option = "--data-b" if config.source_b else "data.folder_a" if config.folder_a else "data.folder_b"
+        raise UserError(f"{option}: images of one kind have no A and B; leave it out, and name one folder by --data")
+    folder = read_singles(source.folder(), config.layout, config.classes, config.val_share, seed)
+    return with_boxes(folder, Path(config.boxes).expanduser()) if config.boxes else folder
 
 
 def open_data(
@@ -107,10 +135,13 @@ def open_data(
         UserError: there are no pairs, or some are broken or unmatched and were not to be skipped.
     """
     if source.path is None:  # of a folder, the next line says it all
+        source.folder(say=say)
         say(f"data: {source.describe()}")
     folder = find_folder(config, source, seed, needs)
     say(f"data: {folder.describe()}")
     _refuse_misfits(config, folder, needs)
+    if needs == "images" and config.derive is not None:
+        say("data: note: data.derive makes pairs, and images stand alone here; the photos alone are used")
     inspection = inspect(folder, checking)
     for warning in inspection.warnings():
         say(f"data: note: {warning}")
@@ -128,21 +159,39 @@ def open_data(
     usable = inspection.usable()
     if not usable.splits.get("train"):
         raise UserError(f"{folder.root}: no image is left to train on (see: i2i data inspect {source.given})")
-    config = _completed(config, usable, replace(inspection, folder=usable))
+    for warning in _empty_classes(usable):
+        say(f"data: note: {warning}")
+    config = _completed(config, usable, replace(inspection, folder=usable), needs)
     if config.bits == 16:
         say("data: 16-bit images, whose depth is kept")
     splits = {split: _image_set(usable, split, config, seed) for split, examples in usable.splits.items() if examples}
     return Data(config, usable, splits)
 
 
+def _empty_classes(folder: DataFolder) -> list[str]:
+    trained = {example.label for example in folder.splits["train"]}
+    empty = [name for label, name in enumerate(folder.classes) if label not in trained]
+    return [f"classes without an image to train on: {', '.join(empty)}"] if empty else []
+
+
 def _image_set(folder: DataFolder, split: Split, config: DataConfig, seed: int) -> ImageSet:
     train = split == "train"
+    if config.channels is not None:
+        return SingleImages(folder.splits[split], config, seed, train=train, stacks=folder.stacks)
     if folder.layout == "unpaired":
         return UnpairedImages(folder.side(split, "a"), folder.side(split, "b"), config, seed, train=train)
     return PairedImages(folder.splits[split], config, seed, train=train)
 
 
 def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> None:
+    if needs == "images":
+        if config.layout in ("side-by-side", "two-folders"):
+            raise UserError(
+                f"{folder.root}: holds {config.layout} pairs, and this method learns from single images; say "
+                "--set data.layout=photos if they are such, or name the folder of one kind"
+            )
+        _refuse_options(config, ("channels_a", "channels_b"), "are of A and B, and images stand alone here", "channels")
+        return
     if needs == "heaps":
         if folder.layout != "unpaired":
             raise UserError(
@@ -151,29 +200,60 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
             )
         if config.derive is not None:
             raise UserError("data.derive makes pairs from photos, and this method learns without pairs; drop it")
-        return
-    if folder.layout == "unpaired":
+    elif folder.layout == "unpaired":
         raise UserError(
             f"{folder.root}: holds unpaired images, and this method learns from pairs; put pairs into two folders of "
             "equal file names, or train cyclegan"
         )
-    if folder.layout == "photos" and config.derive is None:
+    elif folder.layout in ALONE:
+        instead = "; let pairs be made of them: --set data.layout=photos --set data.derive.name=edges"
+        raise UserError(
+            f"{folder.root}: holds {KINDS[folder.layout]}, and this method learns from pairs"
+            f"{instead if folder.layout == 'classes' else ''}"
+        )
+    elif folder.layout == "photos" and config.derive is None:
         raise UserError(
             f"{folder.root}: holds plain photos, not pairs; let pairs be made of them: --set data.derive.name=edges "
             "(or force another layout: --set data.layout=side-by-side)"
         )
-    if folder.layout != "photos" and config.derive is not None:
+    elif folder.layout != "photos" and config.derive is not None:
         raise UserError(
             f"{folder.root}: holds {folder.layout} pairs, but data.derive makes pairs from photos; drop "
             "data.derive, or say --set data.layout=photos"
         )
+    _refuse_options(config, ("channels",), "is of images that stand alone, and here are A and B", "channels_a")
+    _refuse_options(config, ("boxes", "classes"), "is of images that stand alone, and here are A and B", None)
 
 
-def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection) -> DataConfig:
+def _refuse_options(config: DataConfig, options: Sequence[str], reason: str, instead: str | None) -> None:
+    for option in options:
+        if getattr(config, option):
+            hint = f"say data.{instead}" if instead else "leave it out"
+            raise UserError(f"data.{option} {reason}; {hint}")
+
+
+def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection, needs: Needs) -> DataConfig:
     """Return the options with everything filled in that the files decide."""
+    found = {"layout": folder.layout, "bits": config.bits or inspection.deepest}
+    if needs == "images":
+        return config.model_copy(
+            update={
+                **found,
+                "classes": folder.classes,
+                "boxes": config.boxes and str(Path(config.boxes).expanduser().resolve()),
+                "derive": None,
+                "aspect": config.aspect or "keep",
+                "load_size": config.load_size or config.image_size,
+                "channels": _channels(config.channels, inspection, "b", "channels", "the images"),
+            }
+        )
     derived = folder.layout == "photos"
-    channels_b = _channels(config, inspection, "b")
-    channels_a = config.channels_a or channels_b if derived else _channels(config, inspection, "a")
+    channels_b = _channels(config.channels_b, inspection, "b", "channels_b", "the images of B")
+    channels_a = (
+        config.channels_a or channels_b
+        if derived
+        else _channels(config.channels_a, inspection, "a", "channels_a", "the images of A")
+    )
     if derived and config.derive and channels_b > 4:
         raise UserError(
             f"{folder.root}: data.derive.name={config.derive.name} takes photos of 1 or 3 channels, and these have "
@@ -181,30 +261,28 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection) -
         )
     return config.model_copy(
         update={
-            "layout": folder.layout,
+            **found,
             "folder_a": folder.folder_a,
             "folder_b": folder.folder_b,
             "aspect": config.aspect or ("keep" if derived else "squash"),
             "channels_a": channels_a,
             "channels_b": channels_b,
-            "bits": config.bits or inspection.deepest,
             "resize_a": config.resize_a or _resize_of(folder.folder_a),
             "resize_b": config.resize_b or _resize_of(folder.folder_b),
         }
     )
 
 
-def _channels(config: DataConfig, inspection: Inspection, side: Side) -> int:
-    """Return how many channels A or B has: as wanted, else 3 where any is in colour, 1, or all there are beyond 4.
+def _channels(wanted: int | None, inspection: Inspection, side: Side, option: str, whose: str) -> int:
+    """Return how many channels images have: as wanted, else 3 where any is in colour, 1, or all there are beyond 4.
 
     Of up to 4 channels, transparency is nothing to learn.
     """
-    wanted = config.channels_a if side == "a" else config.channels_b
     most = max(inspection.channels(side), default=0)
     if wanted and wanted != most and max(wanted, most) > 4:
         raise UserError(
-            f"data.channels_{side}={wanted}: the images of {side.upper()} in {inspection.folder.root} have {most} "
-            f"channels, and more than 4 can only be taken as they are; leave data.channels_{side} out"
+            f"data.{option}={wanted}: {whose} in {inspection.folder.root} have {most} "
+            f"channels, and more than 4 can only be taken as they are; leave data.{option} out"
         )
     return wanted or (most if most > 4 else 3 if most >= 3 else 1)
 

@@ -59,7 +59,7 @@ def save_imported(
             header = {
                 "method": model.method,
                 "role": name,
-                "network": network_spec(network.config, network.in_channels, network.out_channels),
+                "network": network_spec(network.kind, network.config, **network.measures),
                 "policy": policy.model_dump(),
                 "translates": way,
                 "step": 0,
@@ -93,7 +93,7 @@ def _write(folder: Path, step: int, state: TrainState, config: RunConfig, data_d
         header = {
             "method": config.method.name,
             "role": name,
-            "network": method.specs[name],
+            "network": method.specs.get(name),
             "policy": method.policy.model_dump(),
             "translates": translations.get(name),
             "step": step,

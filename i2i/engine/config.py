@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from i2i.config import Config, Layer, read_yaml, resolve
 from i2i.data import DataConfig, Source, find_source
 from i2i.errors import UserError
-from i2i.inference.trained import TrainedModel, open_model
+from i2i.inference.trained import TrainedModel, TrainedNetwork, open_model
 from i2i.methods import METHODS, MethodConfig, Pix2PixConfig
 from i2i.nn import Imported
 from i2i.optim import OptimConfig, PrecisionName
@@ -62,7 +62,12 @@ class TrainConfig(Config):
         return self
 
     def total_steps(self, count: int, batch_size: int) -> int:
-        """Return the number of steps over `count` images; 200 epochs where nothing was said, as in the papers."""
+        """Return the number of steps over `count` images; 200 epochs where nothing was said, as in the papers.
+
+        Args:
+            count: training images.
+            batch_size: images that a step takes.
+        """
         if self.steps is not None:
             return self.steps
         return max(1, round((self.epochs or 200) * count / batch_size))
@@ -85,6 +90,11 @@ class RunConfig(Config):
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that a step of training takes."""
+        return self.data.batch_size * self.method.batches_per_step
 
     def completed(self, data: DataConfig) -> RunConfig:
         """Return the configuration with nothing left None that the data or other options decide."""
@@ -136,13 +146,18 @@ def _last_named(layers: Sequence[Layer], section: str, key: str) -> str | None:
     return named
 
 
+def part_of(network: TrainedNetwork) -> str:
+    """Return what a method's options call a network of that kind."""
+    return "generator" if network.kind in ("generator", "noise_generator") else "discriminator"
+
+
 def _taken_over(model: TrainedModel) -> Layer:
     """Return the options that build the networks of a trained model again."""
     parts: dict[str, Any] = {}
     for network in model.networks.values():
         # Whoever fine-tunes code of his own names it himself: a file's word is not enough to run it.
         if not isinstance(network.config, Imported):
-            parts[network.kind] = network.config.model_dump(mode="json")
+            parts[part_of(network)] = network.config.model_dump(mode="json")
     told = {} if model.foreign else {"direction": model.data.direction}
     return Layer(f"--init-from {model.path}", {"method": parts, "data": told})
 
@@ -150,13 +165,14 @@ def _taken_over(model: TrainedModel) -> Layer:
 def _refuse_other_networks(model: TrainedModel, config: RunConfig) -> None:
     """Refuse options by which the trained weights would not fit; dropout and initial weights make no difference."""
     for name, network in model.networks.items():
-        ours = getattr(config.method, network.kind).model_dump(exclude={"dropout", "init"})
+        ours = getattr(config.method, part_of(network)).model_dump(exclude={"dropout", "init"})
         theirs = network.config.model_dump(exclude={"dropout", "init"})
         if wrong := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
             key = "name" if "name" in wrong else wrong[0]
+            option = f"method.{part_of(network)}.{key}"
             raise UserError(
-                f"--init-from {model.path}: its {name} has {key} {theirs.get(key)}, and method.{network.kind}.{key} is "
-                f"{ours.get(key)}; leave that option out, or write method.{network.kind}.{key}={theirs.get(key)}"
+                f"--init-from {model.path}: its {name} has {key} {theirs.get(key)}, and {option} is {ours.get(key)}; "
+                f"leave that option out, or write {option}={theirs.get(key)}"
             )
 
 
@@ -173,7 +189,9 @@ def _with_channels_of(model: TrainedModel, config: RunConfig) -> RunConfig:
             f"are {', '.join(wanted)}; {hint}"
         )
     network = model.networks[role]
-    a, b = network.in_channels, network.out_channels
+    if network.kind != "generator":
+        return config
+    a, b = network.measures["in_channels"], network.measures["out_channels"]
     if (role == "G_BA") != (config.data.direction == "BtoA"):
         a, b = b, a
     channels = {"channels_a": a, "channels_b": b}

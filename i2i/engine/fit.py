@@ -42,18 +42,23 @@ from i2i.seeding import derive, torch_seeded
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: the steps taken, its last checkpoint, the best validation, and the exit code."""
+    """How a run ended: the steps taken, its last checkpoint, the best validation, and the exit code.
+
+    Also whether it made something that translates images.
+    """
 
     steps: int
     checkpoint: Path
     best: dict[str, Any]
     exit_code: int
+    translates: bool
 
 
 def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
     """Build a run's method; its initial weights follow from the seed alone."""
     with torch_seeded(config.seed, "init"):
-        method: Method = METHODS[config.method.name](config.method, *data.channels, config.optim, precision)
+        kind = METHODS[config.method.name]
+        method: Method = kind(config.method, **kind.measures(data), optim=config.optim, precision=precision)
     for network in method.networks.values():
         network.to(memory_format=precision.memory_format(config.train.channels_last))
     return method
@@ -77,7 +82,7 @@ def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: 
     _check_watched(config, method)
     if config.train.init_from and checkpoint is None:
         _begin_with(open_model(config.train.init_from), method, console)
-    total = config.train.total_steps(len(data.splits["train"]), config.data.batch_size)
+    total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
     state = TrainState(
         method,
         {name: Ema(method.networks[name], config.train.ema) for name in method.generators if config.train.ema},
@@ -195,7 +200,9 @@ class Loop:
                 if stop:
                     break
         assert self.checkpoint is not None
-        return Outcome(taken, self.checkpoint, self.state.best, 0 if taken == self.total else interruption.exit_code)
+        translates = bool(self.method.translations(self.config.data.direction))
+        exit_code = 0 if taken == self.total else interruption.exit_code
+        return Outcome(taken, self.checkpoint, self.state.best, exit_code, translates)
 
     def _introduce(self) -> None:
         sizes = ", ".join(f"{n} {count_parameters(net) / 1e6:.1f} M" for n, net in self.method.networks.items())
@@ -212,7 +219,8 @@ class Loop:
         workers = choose_workers(self.precision.device) if config.workers is None else config.workers
         pin = self.precision.device.type == "cuda"
         train = self.data.splits["train"]
-        loader = training_loader(train, config.batch_size, self.config.seed, self.first, self.total, workers, pin)
+        per_step = self.config.images_per_step
+        loader = training_loader(train, per_step, self.config.seed, self.first, self.total, workers, pin)
         step = self.first
         try:
             with self.watch.waiting():
@@ -231,14 +239,16 @@ class Loop:
             raise UserError(f"{error} (it could be read before the run began); {hint}") from error
 
     def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the batch with its images on the device, fp32 in [-1, 1], and its indices where they were."""
+        """Return the batch with images, fp32 in [-1, 1], and labels on the device, and its indices where they were."""
         layout, device = self.precision.memory_format(self.config.train.channels_last), self.precision.device
         # Only copies from pinned memory, which CUDA alone has, may overlap with what follows.
         images = {
             name: to_model_range(tensor.to(device, non_blocking=tensor.is_pinned())).contiguous(memory_format=layout)
             for name, tensor in batch.items()
-            if name != "index"
+            if name not in ("index", "label")
         }
+        if "label" in batch:
+            images["label"] = batch["label"].to(device, non_blocking=batch["label"].is_pinned())
         return {**images, "index": batch["index"]}
 
     def _report(self, taken: int) -> None:
@@ -251,8 +261,8 @@ class Loop:
         values = {
             **means,
             **{f"lr/{name}": stepper.lr for name, stepper in self.method.steppers.items()},
-            "epoch": taken * self.config.data.batch_size / len(self.data.splits["train"]),
-            "speed/images_per_second": steps * self.config.data.batch_size / seconds,
+            "epoch": taken * self.config.images_per_step / len(self.data.splits["train"]),
+            "speed/images_per_second": steps * self.config.images_per_step / seconds,
             "speed/data_wait": waited / seconds,
         }
         if self.precision.device.type == "cuda":

@@ -21,7 +21,7 @@ from i2i import __version__
 from i2i.config import Config, Layer, resolve
 from i2i.data import Data, Source, find_source, open_data
 from i2i.engine.checkpoint import read_train_json, save_imported
-from i2i.engine.config import RunConfig, TrainConfig
+from i2i.engine.config import RunConfig, TrainConfig, part_of
 from i2i.engine.fit import Outcome, fit
 from i2i.engine.writers import progress, typed
 from i2i.errors import UserError
@@ -33,7 +33,7 @@ from i2i.optim import choose_device
 
 # What may differ between a run and its resumption: how long, where and how cautiously it trains, and where files lie. A
 # moved folder of data is recognised by the names of its images.
-MAY_CHANGE = {"data.source", "data.source_b", "data.workers", "method.perceptual.weights"}
+MAY_CHANGE = {"data.source", "data.source_b", "data.boxes", "data.workers", "method.perceptual.weights"}
 MAY_CHANGE |= {"optim.lr", "optim.lr_d", "optim.clip_norm"}
 MAY_CHANGE |= {f"train.{name}" for name in TrainConfig.model_fields if name not in ("ema", "init_from")}
 
@@ -85,7 +85,7 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
     source = find_source(config.data.source)
     config = config.model_copy(update={"data": config.data.model_copy(update={"source": source.given})})
     data = _open(config, source, console)
-    taken, total = step_of(checkpoint), config.train.total_steps(len(data.splits["train"]), config.data.batch_size)
+    taken, total = step_of(checkpoint), config.train.total_steps(len(data.splits["train"]), config.images_per_step)
     if taken >= total:
         raise UserError(
             f"{run}: has taken {taken} of {total} steps already; to train it longer, give more: --steps {2 * taken}"
@@ -115,7 +115,7 @@ def import_model(
     _, way = model.generator(direction)
     policy = model.policy.model_copy(update={"statistics": statistics} if statistics else {})
     parts: dict[str, Any] = {
-        network.kind: network.config.model_dump(mode="json") for network in model.networks.values()
+        part_of(network): network.config.model_dump(mode="json") for network in model.networks.values()
     }
     options: dict[str, Any] = {"preset": model.method, "method": {"name": model.method, **parts}}
     config = resolve(RunConfig, [Layer(str(model.path), options)])
@@ -152,7 +152,7 @@ def _make_folder(folder: Path | None, name: str) -> Path:
 def _open(config: RunConfig, source: Source, console: Console) -> Data:
     needs = METHODS[config.method.name].needs
     with progress(console, "drawing") as drawing:
-        source.folder(drawing)
+        source.folder(drawing, lambda line: _say(console, line))
     with progress(console, "checking") as checking:
         return open_data(config.data, source, config.seed, lambda line: _say(console, line), checking, needs)
 

@@ -60,15 +60,15 @@ class Validator:
                 on_device = self.to_device(batch)
                 for name, values in self.method.validate(on_device, generators).items():
                     scalars.setdefault(name, []).append(values.cpu())
-                if shown < rows:
-                    shown += len(batch["index"])
-                    for caption, images in self.method.pictures(on_device, generators).items():
+                if shown < rows and (self.method.pictures_of_images or not columns):
+                    some = {name: values[: rows - shown] for name, values in on_device.items()}
+                    shown += len(some["index"])
+                    for caption, images in self.method.pictures(some, generators).items():
                         columns.setdefault(caption, []).append(images.cpu())
-        pictures = {caption: torch.cat(parts)[:rows] for caption, parts in columns.items()}
+        pictures = {caption: torch.cat(parts) for caption, parts in columns.items()}
         means = {name: float(torch.cat(parts).mean()) for name, parts in scalars.items()}
-        means["health/diversity"] = min(
-            diversity(pictures[outputs], pictures[model]) for outputs, model in self.method.compared
-        )
+        if compared := [diversity(pictures[made], pictures[model]) for made, model in self.method.compared]:
+            means["health/diversity"] = min(compared)
         return Judgement(means, contact_sheet({caption: to_pixels(images) for caption, images in pictures.items()}))
 
     @contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from i2i.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 RUNS = Path("runs")
 STEP = re.compile(r"step_(\d{8,})")
 
@@ -99,8 +99,9 @@ def read_header(path: Path) -> dict[str, Any]:
     if text is None:
         raise UserError(f"{path}: was not written by i2i (its header does not describe the network)")
     header: dict[str, Any] = json.loads(text)
-    if header["format"] > FORMAT:
-        raise UserError(f"{path}: has format {header['format']}, newer than this i2i reads ({FORMAT}); update i2i")
+    if header["format"] != FORMAT:
+        mend = "update i2i" if header["format"] > FORMAT else "use the i2i that wrote it"
+        raise UserError(f"{path}: has format {header['format']}, and this i2i reads {FORMAT}; {mend}")
     return header
 
 

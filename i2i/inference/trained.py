@@ -7,31 +7,21 @@ translated with, trained further or kept in another format.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from i2i.data import DataConfig
 from i2i.errors import UserError
 from i2i.inference import junyanz
 from i2i.inference.runs import find_checkpoint, load_weights, read_header, read_tensors
-from i2i.nn import (
-    DiscriminatorConfig,
-    GeneratorConfig,
-    Imported,
-    InferencePolicy,
-    UNetConfig,
-    build_discriminator,
-    build_generator,
-)
+from i2i.nn import Imported, InferencePolicy, Kind, UNetConfig, build_network, network_options
 from i2i.seeding import torch_seeded
 
 Direction = Literal["AtoB", "BtoA"]
-NetworkConfig = GeneratorConfig | DiscriminatorConfig
 
 
 @dataclass(frozen=True)
@@ -40,10 +30,9 @@ class TrainedNetwork:
 
     Attributes:
         file: where they lie.
-        kind: whether it makes images or judges them.
+        kind: what it is for, which says how it is built (`i2i.nn.build_network`).
         config: the options that build it.
-        in_channels: channels that it takes; those of image and condition together, if it is a discriminator.
-        out_channels: channels that it returns.
+        measures: what else it takes to build it: ``in_channels``, and of generators ``out_channels``, or a latent size.
         translates: the directions in which it translates images: none for a discriminator, both where the file does
             not say.
         read: returns its weights by name, on the CPU.
@@ -51,10 +40,9 @@ class TrainedNetwork:
     """
 
     file: Path
-    kind: Literal["generator", "discriminator"]
-    config: NetworkConfig
-    in_channels: int
-    out_channels: int
+    kind: Kind
+    config: Any
+    measures: Mapping[str, int]
     translates: tuple[Direction, ...]
     read: Callable[[], Mapping[str, Tensor]]
     label: str
@@ -75,10 +63,7 @@ class TrainedNetwork:
             )
         # No weights are drawn that would be thrown away; the code of others may need real ones.
         with torch_seeded(0), torch.device("cpu" if isinstance(self.config, Imported) else "meta"):
-            if self.kind == "generator":
-                network = build_generator(cast(GeneratorConfig, self.config), self.in_channels, self.out_channels)
-            else:
-                network = build_discriminator(cast(DiscriminatorConfig, self.config), self.in_channels)
+            network = build_network(self.kind, self.config, self.measures)
         self.load_into(network)
         return network
 
@@ -105,6 +90,7 @@ class TrainedModel:
         data: how the images they were trained on were prepared.
         data_seed: the seed by which these were split.
         foreign: whether other code trained it.
+        options: the method's options, as they were saved; empty for foreign models.
     """
 
     path: Path
@@ -114,6 +100,7 @@ class TrainedModel:
     data: DataConfig
     data_seed: int = 0
     foreign: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def generator(self, direction: Direction | None = None) -> tuple[TrainedNetwork, Direction]:
         """Return the generator that translates in a direction, with averaged weights where there are any.
@@ -125,6 +112,11 @@ class TrainedModel:
             UserError: there is none.
         """
         generators = {way: network for network in self.networks.values() for way in network.translates}
+        if any(network.kind == "noise_generator" for network in self.networks.values()):
+            raise UserError(
+                f"{self.path}: makes images of noise and translates none; type: i2i sample {self.path} OUTPUT "
+                "(from Python: i2i.inference.load_sampler)"
+            )
         if not generators:
             held = "; ".join(f"{network.kind} {network.label}" for network in self.networks.values())
             raise UserError(
@@ -177,7 +169,8 @@ def _from_checkpoint(checkpoint: Path) -> TrainedModel:
     header: dict[str, Any] = {}
     for file in sorted(checkpoint.glob("[!t]*.safetensors")):  # G_ema comes after G and takes its place
         header = read_header(file)
-        networks[file.stem] = _recorded(checkpoint, file, header)
+        if header["network"] is not None:  # of use by itself
+            networks[file.stem] = _recorded(checkpoint, file, header)
     if not networks:
         raise UserError(f"{checkpoint}: holds no networks; give another checkpoint of the run")
     return TrainedModel(
@@ -187,21 +180,19 @@ def _from_checkpoint(checkpoint: Path) -> TrainedModel:
         InferencePolicy.model_validate(header["policy"]),
         DataConfig.model_validate(header["config"]["data"]),
         header["config"]["seed"],
+        options=header["config"]["method"],
     )
 
 
 def _recorded(checkpoint: Path, file: Path, header: Mapping[str, Any]) -> TrainedNetwork:
-    spec, way = header["network"], header.get("translates")
-    is_generator = not header["role"].startswith("D")
-    options: Any = GeneratorConfig if is_generator else DiscriminatorConfig
+    spec, way = header["network"], header["translates"]
     trained = f"imported from {header['imported_from']}" if "imported_from" in header else f"{header['step']} steps"
     averaged = ", averaged weights" if "ema" in header else ""
     return TrainedNetwork(
         file,
-        "generator" if is_generator else "discriminator",
-        TypeAdapter(options).validate_python(spec["config"]),
-        spec["in_channels"],
-        spec["out_channels"],
+        spec["kind"],
+        network_options(spec["kind"], spec["config"]),
+        spec["measures"],
         (way,) if way else (),
         lambda: read_tensors(file),
         f"{checkpoint} ({header['method']}, {trained}{averaged})",
@@ -216,15 +207,15 @@ def _from_foreign(path: Path, files: Mapping[str, Path]) -> TrainedModel:
         foreign, weights = junyanz.read_network(file)
         letter = foreign.kind[0].upper()
         role = named if named.startswith(letter) else letter  # the name of a lone file may say nothing
-        config = foreign.config
+        config: Any = foreign.config
         if isinstance(config, UNetConfig) and recorded.get("no_dropout") == "True":
             config = config.model_copy(update={"dropout": 0.0})
         networks[role] = TrainedNetwork(
             file,
             foreign.kind,
             config,
-            foreign.in_channels,
-            foreign.out_channels,
+            {"in_channels": foreign.in_channels}
+            | ({"out_channels": foreign.out_channels} if foreign.kind == "generator" else {}),
             _directions(role, recorded) if foreign.kind == "generator" else (),
             lambda weights=weights: {name: tensor.clone() for name, tensor in weights.items()},  # type: ignore[misc]
             f"{file} (foreign file: {'; '.join([foreign.describe(), *foreign.notes])})",

@@ -63,13 +63,14 @@ def load(
     """
     model = open_model(path)
     trained, way = model.generator(direction)
-    channels = [n if n <= MAX_CHANNELS else None for n in (trained.in_channels, trained.out_channels)]
+    in_channels, out_channels = trained.measures["in_channels"], trained.measures["out_channels"]
+    channels = [n if n <= MAX_CHANNELS else None for n in (in_channels, out_channels)]
     a, b = channels if way == "AtoB" else reversed(channels)
     overrides = {"statistics": statistics, "dropout": dropout}
     return Translator(
         trained.build(trust=trust),
-        in_channels=trained.in_channels,
-        out_channels=trained.out_channels,
+        in_channels=in_channels,
+        out_channels=out_channels,
         policy=model.policy.model_copy(update={key: value for key, value in overrides.items() if value}),
         data=model.data.model_copy(update={"direction": way, "channels_a": a, "channels_b": b}),
         data_seed=model.data_seed,

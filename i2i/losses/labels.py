@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import torch
@@ -24,6 +25,8 @@ class LabelsConfig(Config):
             is one-sided label smoothing (Salimans et al. 2016, section 3.4), and 0.7 to 1.2 are soft labels.
         fake: the range of the generated images' labels, such as 0 to 0.3.
         flip: share of the images of either kind that get a label of the other.
+
+    Only the discriminator's loss has these labels: the generator goes on aiming at 1.
     """
 
     real: Range = (1.0, 1.0)
@@ -33,7 +36,15 @@ class LabelsConfig(Config):
     @field_validator("real", "fake", mode="before")
     @classmethod
     def _one_number_is_a_range(cls, value: Any) -> Any:
-        return value if isinstance(value, list | tuple) else (value, value)
+        if isinstance(value, list | tuple):
+            return value
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"must be a number or a range such as [0.7, 1.2], not '{value}'")
+        return number, number
 
     @field_validator("real", "fake")
     @classmethod
@@ -48,37 +59,53 @@ class LabelsConfig(Config):
         return self == LabelsConfig()
 
     def refuse_unlabelled(self, loss: GANLoss) -> None:
-        """Refuse labels where the loss has none.
+        """Refuse labels where the loss has none, or has no minimum under them.
 
         Raises:
-            UserError: the loss does not hold logits against labels.
+            UserError: the loss does not hold logits against labels; or it is a cross-entropy, which falls without end
+                where labels lie beyond 0 and 1 in the mean.
         """
-        if not self.plain and loss.name not in AGAINST:
+        if self.plain:
+            return
+        if loss.name not in AGAINST:
             raise UserError(
                 f"method.labels: '{loss.name}' knows no labels, it compares logits with each other or with margins; "
-                f"leave them out, or choose of: {', '.join(AGAINST)}"
+                f"leave them out, or choose one of: {', '.join(AGAINST)}"
             )
+        for kind, (low, high) in (("real", self.real), ("fake", self.fake)):
+            if AGAINST[loss.name] is _cross_entropy and not 0 <= low + high <= 2:
+                raise UserError(
+                    f"method.labels.{kind}: the loss '{loss.name}' falls without end where labels lie beyond 0 and 1 "
+                    f"in the mean, and the middle of this range is {(low + high) / 2:g}; choose another range, or lsgan"
+                )
 
     def d_terms(self, loss: GANLoss, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Return the discriminator's loss on real and on generated images, as `GANLoss.d_terms` does for 1 and 0.
 
         Labels are drawn from the global generator of the logits' device, one per image, whatever its patches.
+
+        Args:
+            loss: one that `refuse_unlabelled` lets pass.
+            real: logits on real images, [N], or [N, ...] with several per image.
+            fake: logits on generated images, likewise.
         """
         if self.plain:
             return loss.d_terms(real, fake)
         with torch.autocast(real.device.type, enabled=False):
+            real, fake = _at_least_fp32(real), _at_least_fp32(fake)
             on_real = self._drawn(real, self.real, self.fake)
             on_fake = self._drawn(fake, self.fake, self.real)
             against = AGAINST[loss.name]
-            return against(_wide(real), on_real).mean(), against(_wide(fake), on_fake).mean()
+            return against(real, on_real).mean(), against(fake, on_fake).mean()
 
     def _drawn(self, logits: Tensor, own: Range, others: Range) -> Tensor:
-        shape = (len(logits), *[1] * (logits.ndim - 1))
-        low, high = (torch.full(shape, bound, device=logits.device) for bound in own)
+        """Return a label for each image, [N, 1, ...] in the logits' type."""
+        like = logits.new_empty(len(logits), *[1] * (logits.ndim - 1))
+        low, high = (torch.full_like(like, bound) for bound in own)
         if self.flip:
-            flipped = torch.rand(shape, device=logits.device) < self.flip
+            flipped = torch.rand_like(like) < self.flip
             low, high = torch.where(flipped, others[0], low), torch.where(flipped, others[1], high)
-        return low + (high - low) * torch.rand(shape, device=logits.device)
+        return low + (high - low) * torch.rand_like(like)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -98,5 +125,5 @@ AGAINST = {
 }
 
 
-def _wide(logits: Tensor) -> Tensor:
+def _at_least_fp32(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from i2i.config import Config
 from i2i.errors import UserError
-from i2i.losses import GANLoss, gan_loss, penalty
+from i2i.losses import Advice, GANLoss, gan_loss, penalty
 from i2i.losses.penalties import Critic
+from i2i.nn import Norm
 from i2i.optim import OptimConfig
 
 
@@ -19,10 +21,11 @@ class AdversarialConfig(Config):
     """The game between generator and discriminator.
 
     Attributes:
-        discriminator: the networks that judge images.
+        discriminator: the networks that judge images; a norm that is left None is chosen by `with_norm`.
         gan_loss: name of an adversarial loss; some bring penalties with them (`i2i list losses`).
-        penalties: names of gradient penalties; None: those that the loss brings.
-        lambda_penalty: weight of every penalty; None: each paper's own.
+        penalties: names of gradient penalties, ``[]`` for none at all; None: those that the loss brings.
+        lambda_penalty: weight of every penalty; None: each paper's own. Where a method halves its discriminator's loss,
+            as pix2pix and CycleGAN do, the penalty is not halved with it.
         weight_clip: the discriminators' weights are clipped to plus and minus this after each of their steps; None:
             as the loss has it, which is wgan's 0.01 and no clipping for all others.
     """
@@ -51,9 +54,15 @@ class AdversarialConfig(Config):
     @model_validator(mode="after")
     def _one_bound_on_the_critic(self) -> Self:
         if self.clip and self.chosen_penalties:
+            name = self.chosen_penalties[0]
+            if self.loss.weight_clip is None:
+                raise ValueError(
+                    f"weight_clip and the penalty {name} both bound how steep the critic is; leave out weight_clip, or "
+                    "set penalties=[]"
+                )
             raise ValueError(
-                f"{self.gan_loss} clips the critic's weights, which the penalty {self.chosen_penalties[0]} is to "
-                "replace; type --gan-loss wgan-gp, or leave one of the two out"
+                f"{self.gan_loss} clips the critic's weights, which the penalty {name} is to replace; type "
+                "--gan-loss wgan-gp, or leave the penalty out"
             )
         return self
 
@@ -73,7 +82,11 @@ class AdversarialConfig(Config):
         return self.weight_clip or self.loss.weight_clip
 
     def with_norm(self) -> Self:
-        """Return these options with the discriminator's norm, where none was chosen: batch, or what a penalty needs.
+        """Return these options with the discriminator's norm, where none was chosen.
+
+        It is batch norm, as in the papers. With a penalty it is instance norm, for a penalty takes the gradient of each
+        image alone. With spectral normalisation there is none, as in Miyato et al. 2018: a norm divides by deviations,
+        however small, so that bounded weights no longer bound how steep the discriminator is.
 
         Raises:
             UserError: batch norm was chosen, and a penalty goes with the loss.
@@ -86,27 +99,38 @@ class AdversarialConfig(Config):
             )
         if norm is not None:
             return self
-        chosen = "instance" if self.chosen_penalties else "batch"
-        return self.model_copy(update={"discriminator": self.discriminator.model_copy(update={"norm": chosen})})
+        norm = self._norm_by_default()
+        return self.model_copy(update={"discriminator": self.discriminator.model_copy(update={"norm": norm})})
+
+    def _norm_by_default(self) -> Norm:
+        if getattr(self.discriminator, "spectral_norm", False):
+            return "none"
+        return "instance" if self.chosen_penalties else "batch"
 
     def remarks(self, optim: OptimConfig) -> list[str]:
         """Return what a user should hear of defaults that gave way, and of settings that the loss was not made for."""
         lines = []
-        if self.chosen_penalties and getattr(self.discriminator, "norm", "none") is None:
-            lines.append(
-                f"the discriminator's norm is instance instead of batch, for {self.gan_loss} comes with the penalty "
-                f"{self.chosen_penalties[0]}, which takes the gradient of each image alone"
-            )
+        if getattr(self.discriminator, "norm", "none") is None:
+            match self._norm_by_default():
+                case "none":
+                    lines.append(
+                        "the discriminator's norm is none instead of batch, which would undo the bound of its spectral "
+                        "normalisation"
+                    )
+                case "instance":
+                    lines.append(
+                        "the discriminator's norm is instance instead of batch, for the penalty "
+                        f"{self.chosen_penalties[0]} takes the gradient of each image alone"
+                    )
         advice = self.loss.advice
-        steps = getattr(self, "d_steps", 1)
         if advice is not None:
-            wanted = (advice.optimizer, advice.lr, advice.betas or optim.betas, advice.critic_steps)
-            if wanted != (optim.name, optim.lr, optim.betas, steps):
-                lines.append(
-                    f"{self.gan_loss} was published with {advice}; this run has {optim.name}, lr {optim.lr:g}"
-                    + (f", betas {optim.betas[0]:g} and {optim.betas[1]:g}" if optim.name == "adam" else "")
-                    + f", {steps} critic step{'s' if steps > 1 else ''}"
-                )
+            betas = optim.betas if advice.betas else None
+            has = Advice(optim.name, optim.lr, betas, getattr(self, "d_steps", 1))
+            lr_d = optim.lr if optim.lr_d is None else optim.lr_d
+            if has != advice or lr_d != advice.lr:
+                of_d = "" if lr_d == optim.lr else f", lr_d {lr_d:g}"
+                shown = replace(has, betas=optim.betas if optim.name == "adam" else None)
+                lines.append(f"{self.gan_loss} was published with {advice}; this run has {shown}{of_d}")
         return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from i2i.nn import (
     DiscriminatorConfig,
     GeneratorConfig,
     InferencePolicy,
+    Kind,
     fitted_to_size,
     refuse_small_images,
 )
@@ -24,14 +25,33 @@ Scalars = dict[str, Tensor]
 Direction = Literal["AtoB", "BtoA"]
 
 
+class Measured(Protocol):
+    """What methods must know of data: `i2i.data.Data` has it."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the networks' input and output, or of images that stand alone."""
+        ...
+
+    @property
+    def config(self) -> Any:
+        """The data's options, ``image_size`` among them."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+
 def detached(scalars: Scalars) -> Scalars:
     """Return the scalars without their graphs, which would keep the step's memory alive."""
     return {name: value.detach() for name, value in scalars.items()}
 
 
-def network_spec(config: Config, in_channels: int, out_channels: int) -> dict[str, Any]:
-    """Return what a weights file must say for its network to be built again."""
-    return {"config": config.model_dump(mode="json"), "in_channels": in_channels, "out_channels": out_channels}
+def network_spec(kind: Kind, config: Config, **measures: int) -> dict[str, Any]:
+    """Return what a weights file must say for its network to be built again (`i2i.nn.build_network`)."""
+    return {"kind": kind, "config": config.model_dump(mode="json"), "measures": measures}
 
 
 class TranslationConfig(AdversarialConfig):
@@ -47,6 +67,11 @@ class TranslationConfig(AdversarialConfig):
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig
     inference: InferencePolicy | None = None
+
+    @property
+    def batches_per_step(self) -> int:
+        """How many batches of images a step takes."""
+        return 1
 
     def completed(self, image_size: int, batch_size: int) -> Self:
         """Return these options with everything left None chosen for training at that size and batch.
@@ -67,13 +92,15 @@ class Method(ABC):
 
     Attributes:
         networks: every network by the name that files and scalars use, such as ``G`` and ``D``.
-        specs: what it takes to build each network again: its configuration and channels, in JSON's types.
+        specs: what it takes to build a network again (`network_spec`), of all that are of use by themselves.
         steppers: the optimizers by the name that scalars use, such as ``g`` and ``d``.
         generators: the names of the networks that make images: those that are averaged and used for translation.
         policy: how the generators run when they do not train (batch-norm statistics, dropout).
-        needs: what it learns from: pairs, or two heaps of images that do not belong together.
+        needs: what it learns from: pairs, two heaps of images that do not belong together, or images of one kind.
         compared: captions of `pictures`, (outputs, what they should look like), by whose variety a collapse is noticed.
         lower_is_better: the validation scalars that fall with learning; the first one chooses the best checkpoint.
+        pictures_of_images: whether `pictures` shows what becomes of the images that it is given, or what is made of
+            noise, which is the same whichever they are.
     """
 
     networks: dict[str, nn.Module]
@@ -81,16 +108,23 @@ class Method(ABC):
     steppers: dict[str, Stepper]
     policy: InferencePolicy
     generators: ClassVar[tuple[str, ...]]
-    needs: ClassVar[Literal["pairs", "heaps"]]
+    needs: ClassVar[Literal["pairs", "heaps", "images"]]
     compared: ClassVar[tuple[tuple[str, str], ...]]
     lower_is_better: ClassVar[tuple[str, ...]]
+    pictures_of_images: ClassVar[bool] = True
+
+    @classmethod
+    def measures(cls, data: Measured) -> dict[str, int]:
+        """Return the constructor's arguments that follow from the data."""
+        channels_a, channels_b = data.channels
+        return {"channels_a": channels_a, "channels_b": channels_b}
 
     @abstractmethod
     def train_step(self, batch: Batch, step: int) -> Scalars:
         """Take one step of training and return its named scalars, still on the device.
 
         Args:
-            batch: images ``[N, C, H, W]`` in [-1, 1] by domain, such as ``a`` and ``b``.
+            batch: images ``[N, C, H, W]`` in [-1, 1] by domain, such as ``a`` and ``b``; ``label`` is int64 ``[N]``.
             step: the number of steps before this one.
         """
 

@@ -103,7 +103,7 @@ class CycleGAN(Method):
     """
 
     generators: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
-    needs: ClassVar[Literal["pairs", "heaps"]] = "heaps"
+    needs: ClassVar[Literal["pairs", "heaps", "images"]] = "heaps"
     lower_is_better: ClassVar[tuple[str, ...]] = ("val/cycle", "val/cycle_a", "val/cycle_b")
     compared: ClassVar[tuple[tuple[str, str], ...]] = (("G_AB(A)", "B"), ("G_BA(B)", "A"))
 
@@ -138,10 +138,10 @@ class CycleGAN(Method):
         self.D_B = build_discriminator(config.discriminator, channels_b).to(precision.device)
         self.networks = {"G_AB": self.G_AB, "G_BA": self.G_BA, "D_A": self.D_A, "D_B": self.D_B}
         self.specs = {
-            "G_AB": network_spec(config.generator, channels_a, channels_b),
-            "G_BA": network_spec(config.generator, channels_b, channels_a),
-            "D_A": network_spec(config.discriminator, channels_a, 1),
-            "D_B": network_spec(config.discriminator, channels_b, 1),
+            "G_AB": network_spec("generator", config.generator, in_channels=channels_a, out_channels=channels_b),
+            "G_BA": network_spec("generator", config.generator, in_channels=channels_b, out_channels=channels_a),
+            "D_A": network_spec("discriminator", config.discriminator, in_channels=channels_a),
+            "D_B": network_spec("discriminator", config.discriminator, in_channels=channels_b),
         }
         self.opt_g = Stepper({"G_AB": self.G_AB, "G_BA": self.G_BA}, optim, precision)
         self.opt_d = Stepper({"D_A": self.D_A, "D_B": self.D_B}, optim, precision, lr=optim.lr_d)

@@ -60,7 +60,7 @@ class Pix2Pix(Method):
     """
 
     generators: ClassVar[tuple[str, ...]] = ("G",)
-    needs: ClassVar[Literal["pairs", "heaps"]] = "pairs"
+    needs: ClassVar[Literal["pairs", "heaps", "images"]] = "pairs"
     compared: ClassVar[tuple[tuple[str, str], ...]] = (("output", "target"),)
     lower_is_better: ClassVar[tuple[str, ...]] = ("val/l1", "val/g_gan")
 
@@ -80,8 +80,8 @@ class Pix2Pix(Method):
         self.D = build_discriminator(config.discriminator, channels_a + channels_b).to(precision.device)
         self.networks = {"G": self.G, "D": self.D}
         self.specs = {
-            "G": network_spec(config.generator, channels_a, channels_b),
-            "D": network_spec(config.discriminator, channels_a + channels_b, 1),
+            "G": network_spec("generator", config.generator, in_channels=channels_a, out_channels=channels_b),
+            "D": network_spec("discriminator", config.discriminator, in_channels=channels_a + channels_b),
         }
         self.opt_g = Stepper({"G": self.G}, optim, precision)
         self.opt_d = Stepper({"D": self.D}, optim, precision, lr=optim.lr_d)

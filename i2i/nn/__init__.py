@@ -10,23 +10,34 @@ from i2i.nn.catalogue import (
     DiscriminatorConfig,
     GeneratorConfig,
     Imported,
+    Kind,
     NoiseGeneratorConfig,
     build_autoencoder,
     build_critic,
     build_discriminator,
     build_generator,
+    build_network,
     build_noise_generator,
     fitted_to_size,
+    network_options,
     refuse_small_images,
 )
 from i2i.nn.conditioning import Conditioning, Critic
 from i2i.nn.dcgan import DCGANCritic, DCGANCriticConfig, DCGANGenerator, DCGANGeneratorConfig, smallest_square
+from i2i.nn.diffaugment import diff_augment
 from i2i.nn.frozen import frozen
 from i2i.nn.init import PAPER_GAINS, Init, initialise
 from i2i.nn.mlp import MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
 from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
 from i2i.nn.patchgan import ChosenNorm, PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
-from i2i.nn.policy import InferencePolicy, Statistics, apply_policy, forward_each, inference_mode
+from i2i.nn.policy import (
+    InferencePolicy,
+    Statistics,
+    apply_policy,
+    forward_each,
+    inference_mode,
+    shared_statistics,
+)
 from i2i.nn.resnet import ResNet, ResNetConfig
 from i2i.nn.spectral import spectrally_normalised
 from i2i.nn.unet import UNet, UNetConfig
@@ -58,6 +69,7 @@ __all__ = [
     "InferencePolicy",
     "Init",
     "InstanceNorm",
+    "Kind",
     "MLPCritic",
     "MLPCriticConfig",
     "MLPGenerator",
@@ -80,14 +92,18 @@ __all__ = [
     "build_critic",
     "build_discriminator",
     "build_generator",
+    "build_network",
     "build_noise_generator",
+    "diff_augment",
     "fitted_to_size",
     "forward_each",
     "frozen",
     "inference_mode",
     "initialise",
     "make_norm",
+    "network_options",
     "refuse_small_images",
+    "shared_statistics",
     "smallest_square",
     "spectrally_normalised",
     "upsampler",

@@ -7,11 +7,11 @@ and critics of the GAN cores, which are built for one size.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, Tag
+from pydantic import Field, Tag, TypeAdapter
 from torch import nn
 
 from i2i.config import Config, load_attribute, natural
@@ -195,6 +195,36 @@ def build_autoencoder(config: BEGANAutoencoderConfig, channels: int, size: int, 
     network = config.build(channels, size, hidden)
     initialise(network, config.init, PAPER_GAINS[config.init])
     return network
+
+
+Kind = Literal["generator", "discriminator", "noise_generator", "critic", "autoencoder"]
+_KINDS: dict[Kind, tuple[Any, Callable[..., nn.Module]]] = {
+    "generator": (GeneratorConfig, build_generator),
+    "discriminator": (DiscriminatorConfig, build_discriminator),
+    "noise_generator": (NoiseGeneratorConfig, build_noise_generator),
+    "critic": (CriticConfig, build_critic),
+    "autoencoder": (BEGANAutoencoderConfig, build_autoencoder),
+}
+
+
+def network_options(kind: Kind, options: Mapping[str, Any]) -> Any:
+    """Return the options of a network of that kind from what was saved of them.
+
+    Raises:
+        pydantic.ValidationError: they are not such options.
+    """
+    return TypeAdapter(_KINDS[kind][0]).validate_python(options)
+
+
+def build_network(kind: Kind, config: Any, measures: Mapping[str, int]) -> nn.Module:
+    """Build a network of that kind and draw its weights.
+
+    Args:
+        kind: which of the functions above.
+        config: its options.
+        measures: the function's other arguments, such as ``in_channels``.
+    """
+    return _KINDS[kind][1](config, **measures)
 
 
 def fitted_to_size(config: GeneratorConfig, image_size: int) -> GeneratorConfig:

@@ -49,7 +49,8 @@ class DCGANGeneratorConfig(Config):
 class DCGANCriticConfig(Config):
     """One output per image through strided convolutions (Radford et al. 2016).
 
-    With norm None the method chooses: batch norm, as in the paper, or one that a gradient penalty allows.
+    With norm None the method chooses: batch norm as in the paper, one that a gradient penalty allows, or none beside
+    spectral normalisation.
     """
 
     name: Literal["dcgan"] = "dcgan"

@@ -18,10 +18,13 @@ def diff_augment(images: Tensor, changes: Sequence[Change]) -> Tensor:
     so that few real images last longer and the generator does not learn the changes.
 
     Args:
-        images: [N, C, H, W] in [-1, 1]; the result may leave this range.
+        images: [N, C, H, W] in [-1, 1]; ``color`` may leave this range.
         changes: of ``color`` (brightness, saturation and contrast), ``translation`` (by up to an eighth of the sides,
-            black where nothing is left) and ``cutout`` (a grey square of half the sides). Draws come from the global
-            generator of the images' device.
+            grey, which is 0, where nothing is left) and ``cutout`` (a grey square of half the sides), done in this
+            order. Draws come from the global generator of the images' device. None leaves the images as they are.
+
+    Returns:
+        [N, C, H, W], differentiable any number of times, as gradient penalties need it.
     """
     for change in changes:
         images = CHANGES[change](images)
@@ -47,7 +50,7 @@ def _translation(x: Tensor) -> Tensor:
 
 def _shifted(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Return for every image which line comes to which place, and whether there is one, both [N, side]."""
-    most = round(side / 8)
+    most = (side + 4) // 8  # an eighth, rounded up from a half on, as in the authors' code
     shift = torch.randint(-most, most + 1, (len(x), 1), device=x.device)
     lines = torch.arange(side, device=x.device) + shift
     return lines.clamp(0, side - 1), (lines >= 0) & (lines < side)
@@ -60,7 +63,7 @@ def _cutout(x: Tensor) -> Tensor:
 
 def _cut_lines(x: Tensor, side: int) -> Tensor:
     """Return which lines the square takes of every image, [N, side]; its middle is anywhere in the image."""
-    length = round(side / 2)
+    length = (side + 1) // 2
     first = torch.randint(0, side + (1 - length % 2), (len(x), 1), device=x.device) - length // 2
     lines = torch.arange(side, device=x.device)
     return (lines >= first) & (lines < first + length)

@@ -28,7 +28,8 @@ ChosenNorm = TypeAliasType("ChosenNorm", Annotated[Norm | None, BeforeValidator(
 class PatchGANConfig(Config):
     """One logit per overlapping patch, 70x70 with 3 layers (Isola et al. 2017).
 
-    With norm None the method chooses: batch norm, as in the paper, or one that a gradient penalty allows.
+    With norm None the method chooses: batch norm as in the paper, one that a gradient penalty allows, or none beside
+    spectral normalisation.
     """
 
     name: Literal["patchgan"] = "patchgan"
@@ -46,7 +47,8 @@ class PatchGANConfig(Config):
 class PixelGANConfig(Config):
     """One logit per pixel (the 1x1 PatchGAN of Isola et al. 2017).
 
-    With norm None the method chooses: batch norm, as in the paper, or one that a gradient penalty allows.
+    With norm None the method chooses: batch norm as in the paper, one that a gradient penalty allows, or none beside
+    spectral normalisation.
     """
 
     name: Literal["pixel"] = "pixel"

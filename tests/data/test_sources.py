@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from i2i.data import files, sources
+from i2i.config import Layer, resolve
+from i2i.data import files, open_data, sources
 from i2i.data.config import DataConfig
 from i2i.data.derive import Edges
 from i2i.data.layouts import read_folder
@@ -127,3 +130,105 @@ def test_two_coats_are_two_heaps_of_other_cats(tmp_path: Path) -> None:
     assert len(a) == len(b) == 4
     warmth = [float((heap[..., 0] - heap[..., 2]).mean()) for heap in (a, b)]
     assert warmth[0] > warmth[1] + 10  # ginger is redder than silver
+
+
+def test_drawn_coats_are_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(replace(part, count=2, size=32) for part in BUILTIN["coats"])
+    monkeypatch.setitem(sources.BUILTIN, "coats", few)
+    source = find_source("coats")
+    config = resolve(DataConfig, [Layer(layer.origin, layer.options["data"]) for layer in source.layers])
+    data = open_data(config, source, 0, lambda line: None, needs="images")
+    assert data.classes == ("black", "blue", "calico", "ginger-tabby", "white")
+    assert {split: len(images) for split, images in data.splits.items()} == {"train": 10, "val": 10, "test": 10}
+    means: dict[str, list[float]] = {}
+    for index in range(10):
+        item = data.splits["test"][index, 0]
+        means.setdefault(data.classes[int(item["label"])], []).append(float(item["image"].float().mean()))
+    assert np.mean(means["white"]) > np.mean(means["black"])
+
+
+class FakeMNIST:
+    """Downloads as torchvision's class does: packed and unpacked files in NAME/raw."""
+
+    calls = 0
+    files: tuple[str, ...] = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    error: Exception | None = None
+
+    def __init__(self, root: str, download: bool) -> None:
+        assert download
+        type(self).calls += 1
+        raw = Path(root) / "MNIST" / "raw"
+        raw.mkdir(parents=True)
+        for name in self.files:
+            if self.error is not None:
+                raise self.error
+            shape = (20, 4, 4) if "images" in name else (20,)
+            header = bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+            content = header + bytes(index % 10 for index in range(int(np.prod(shape))))
+            (raw / f"{name}-ubyte").write_bytes(content)
+            (raw / f"{name}-ubyte.gz").write_bytes(gzip.compress(content))
+
+
+@pytest.fixture
+def mnist(monkeypatch: pytest.MonkeyPatch) -> type[FakeMNIST]:
+    fake = type("Fake", (FakeMNIST,), {"calls": 0})
+    for name in ("MNIST", "FashionMNIST"):
+        monkeypatch.setattr(f"torchvision.datasets.{name}", fake)
+    return fake
+
+
+@pytest.mark.parametrize(("name", "first"), [("mnist", "0"), ("fashion_mnist", "t-shirt")])
+def test_torchvision_downloads_once_and_says_so(
+    name: str, first: str, mnist: type[FakeMNIST], own_data_root: Path
+) -> None:
+    assert "not here yet" in find_source(name).describe()
+    for _ in range(2):
+        lines: list[str] = []
+        source = find_source(name)
+        config = resolve(DataConfig, [Layer(layer.origin, layer.options["data"]) for layer in source.layers])
+        assert (config.image_size, config.flip, config.layout) == (28, False, "idx")
+        data = open_data(config, source, 0, lines.append, needs="images")
+        assert {split: len(images) for split, images in data.splits.items()} == {"train": 18, "val": 2, "test": 20}
+        assert (len(data.classes), data.classes[0]) == (10, first)
+        told = f"data: downloading {name} to {own_data_root / name}"
+        assert (told in lines) == (mnist.calls == 1 and lines[0].startswith("data: downloading"))
+    assert mnist.calls == 1
+    assert f"files in {own_data_root / name}" in source.describe()
+
+
+def test_a_download_that_fails_says_what_to_put_where(mnist: type[FakeMNIST], own_data_root: Path) -> None:
+    mnist.error = OSError("Error downloading train-images:\nTried http://x, got: no route to host")
+    with pytest.raises(UserError) as refusal:
+        find_source("mnist").folder()
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert "no route to host" in message
+    wanted = ", ".join(f"{name}-ubyte.gz" for name in FakeMNIST.files)
+    assert f"put {wanted} into {own_data_root / 'mnist'} by hand" in message
+    assert list((own_data_root / "mnist").iterdir()) == []
+    mnist.error = None
+    mnist.files = ("train-images-idx3",)
+    with pytest.raises(UserError, match=r"lacks train-labels-idx1-ubyte\.gz, t10k-images-idx3-ubyte\.gz, t10k-labels"):
+        find_source("mnist").folder()
+
+
+def test_files_put_there_by_hand_are_used(mnist: type[FakeMNIST], own_data_root: Path, tmp_path: Path) -> None:
+    mnist(str(tmp_path / "elsewhere"), download=True)
+    for path in (tmp_path / "elsewhere").rglob("*.gz"):
+        (own_data_root / "mnist").mkdir(parents=True, exist_ok=True)
+        path.rename(own_data_root / "mnist" / path.name)
+    assert find_source("mnist").folder() == own_data_root / "mnist"
+    assert mnist.calls == 1
+
+
+def test_celeba_is_photos_wherever_they_were_unpacked(
+    photos: Callable[..., Path], own_data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("torchvision.datasets.CelebA")
+    with pytest.raises(UserError, match=r"img_align_celeba into .*celeba by hand"):
+        find_source("celeba").folder()
+    photos(4, name=str(own_data_root / "celeba" / "unpacked" / "img_align_celeba"))
+    source = find_source("celeba")
+    assert not source.takes_photos
+    data = open_data(DataConfig(layout="photos", image_size=16), source, 0, lambda line: None, needs="images")
+    assert (len(data.splits["train"]), data.classes) == (3, ())

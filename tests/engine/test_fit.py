@@ -65,8 +65,8 @@ def test_a_run_leaves_everything_behind(tiny: Callable[..., Outcome], tmp_path: 
 def test_weights_describe_themselves(tiny: Callable[..., Outcome]) -> None:
     outcome = tiny("run")
     header = read_header(outcome.checkpoint / "G_ema.safetensors")
-    assert (header["format"], header["method"], header["role"], header["step"]) == (1, "pix2pix", "G", 4)
-    assert header["network"]["in_channels"] == 1
+    assert (header["format"], header["method"], header["role"], header["step"]) == (2, "pix2pix", "G", 4)
+    assert header["network"]["measures"]["in_channels"] == 1
     assert header["network"]["config"]["depth"] == 6
     assert header["ema"] == 0.9
     raw, mean = (read_tensors(outcome.checkpoint / name) for name in ("G.safetensors", "G_ema.safetensors"))
