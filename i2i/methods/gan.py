@@ -8,10 +8,10 @@ optimizers, which are options; the presets hold each paper's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 from torch import Tensor
 from torch.func import functional_call
 
@@ -84,6 +84,11 @@ class GANConfig(NoiseConfig, AdversarialConfig):
     augment: tuple[Change, ...] = ()
     pack: PositiveInt = 1
     unroll: NonNegativeInt = 0
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _a_change_needs_no_brackets(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _make_sense_together(self) -> Self:

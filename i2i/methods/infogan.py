@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gaussian_nll_loss, one_hot
 
@@ -42,6 +42,11 @@ class InfoGANConfig(GANConfig):
     continuous: NonNegativeInt = 2
     lambda_info: NonNegativeFloat = 1.0
     lambda_continuous: NonNegativeFloat = 0.1
+
+    @field_validator("categories", mode="before")
+    @classmethod
+    def _one_needs_no_brackets(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
 
     @model_validator(mode="after")
     def _leave_codes_readable(self) -> Self:

@@ -15,7 +15,7 @@ from torch.nn.functional import softplus
 
 from i2i.config import Config, parse_setting, resolve
 from i2i.errors import UserError
-from i2i.methods import InfoGAN, InfoGANConfig, Method, MethodConfig
+from i2i.methods import GANConfig, InfoGAN, InfoGANConfig, Method, MethodConfig
 from i2i.methods.noise import COLUMNS
 from i2i.nn import Imported, MLPCriticConfig, MLPGeneratorConfig
 from i2i.optim import OptimConfig, Precision
@@ -237,3 +237,15 @@ def test_infogan_without_codes_or_without_features_is_refused() -> None:
         UserError, match=r"featureless:make: infogan reads codes from the features of an i2i\.nn\.Critic"
     ):
         small_infogan(discriminator=Imported(name="featureless:make"))
+
+
+def test_one_code_or_change_needs_no_brackets() -> None:
+    class Run(Config):
+        method: MethodConfig = GANConfig()
+
+    augmented = resolve(Run, [parse_setting("method.augment=color")]).method
+    assert isinstance(augmented, GANConfig)
+    assert augmented.augment == ("color",)
+    coded = resolve(Run, [parse_setting("method.name=infogan"), parse_setting("method.categories=12")]).method
+    assert isinstance(coded, InfoGANConfig)
+    assert coded.categories == (12,)
