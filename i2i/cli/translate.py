@@ -45,7 +45,7 @@ def translate(
         typer.Option(help="What batch norm divides by: running statistics, or those of each image."),
     ] = None,
     dropout: Annotated[Literal["off", "sample"] | None, typer.Option(help="off, or sample as in training.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of sampled dropout.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of sampled dropout.")] = 0,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a contact sheet, input | output | target, to this PNG.")
     ] = None,

@@ -146,6 +146,9 @@ def _last_named(layers: Sequence[Layer], section: str, key: str) -> str | None:
     return named
 
 
+MAKE_NO_DIFFERENCE = {"dropout", "init"}  # to whether trained weights fit a network
+
+
 def part_of(network: TrainedNetwork) -> str:
     """Return what a method's options call a network of that kind."""
     return "generator" if network.kind in ("generator", "noise_generator") else "discriminator"
@@ -163,10 +166,14 @@ def _taken_over(model: TrainedModel) -> Layer:
 
 
 def _refuse_other_networks(model: TrainedModel, config: RunConfig) -> None:
-    """Refuse options by which the trained weights would not fit; dropout and initial weights make no difference."""
+    """Refuse options by which a trained generator would not fit; a discriminator that does not begins anew."""
     for name, network in model.networks.items():
-        ours = getattr(config.method, part_of(network)).model_dump(exclude={"dropout", "init"})
-        theirs = network.config.model_dump(exclude={"dropout", "init"})
+        if part_of(network) == "discriminator":
+            continue
+        ours, theirs = (
+            options.model_dump(exclude=MAKE_NO_DIFFERENCE)
+            for options in (getattr(config.method, part_of(network)), network.config)
+        )
         if wrong := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
             key = "name" if "name" in wrong else wrong[0]
             option = f"method.{part_of(network)}.{key}"

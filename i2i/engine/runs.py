@@ -61,7 +61,7 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
     Raises:
         UserError: there is nothing to resume, the flags would make it another run, or the data is not what it was.
     """
-    checkpoint = find_checkpoint(path)
+    checkpoint = find_checkpoint(path).absolute()
     run = checkpoint.parents[1]
     if not is_run(run):
         raise UserError(f"{path}: is not in a run's checkpoints/ folder; --resume needs the whole run")

@@ -302,8 +302,9 @@ def _translated(translator: Translator, images: Sequence[files.Pixels]) -> list[
         if not is_out_of_memory(error):
             raise
         height, width = images[0].shape[:2]
-        smaller = "a smaller --tile" if isinstance(translator.tile, int) else "--tile auto"
-        problem = UserError(f"{width}x{height} needs more memory than there is; add {smaller}")
+        mends: dict[int | str | None, str] = {None: "add --tile auto", "auto": "add --size 1024, or --device cpu"}
+        mend = mends.get(translator.tile, "choose a smaller --tile")
+        problem = UserError(f"{width}x{height} needs more memory than there is; {mend}")
     if len(images) == 1:
         return [problem]
     return [_translated(translator, [image])[0] for image in images]
@@ -409,7 +410,7 @@ def plan(
         if folder.layout != "unpaired":
             pairs = PairedImages(folder.splits[which], translator.data, translator.data_seed, train=False)
             return plan_examples(pairs, output, overwrite)
-        read = reader_of(translator, "inputs", None)
+        read = reader_of(translator, "inputs", None, keep_alpha)
         paths = folder.side(which, "b" if translator.data.direction == "BtoA" else "a")
         jobs = [Job(str(path), output / f"{path.stem}.png", lambda path=path: read(path)) for path in paths]  # type: ignore[misc]
         refuse_clashes(jobs, overwrite)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from i2i.errors import UserError, did_you_mean
 from i2i.inference.latents import Along, Latents, LatentSpace
 from i2i.inference.trained import TrainedModel, TrainedNetwork, open_model
-from i2i.inference.translator import is_out_of_memory
+from i2i.inference.translator import TURNS, is_out_of_memory
 from i2i.methods.noise import COLUMNS
 from i2i.nn import InferencePolicy, apply_policy
 from i2i.optim import Precision, PrecisionName, choose_device
@@ -107,7 +106,6 @@ class Sampler:
     ) -> None:
         self.network = network.to(precision.device).to(memory_format=precision.memory_format())
         apply_policy(self.network, policy)
-        self._turns = threading.Lock()  # a forward depends on state of the process
         self.space, self.classes = space, classes
         self.shape = (size, size, channels)
         self.policy = policy
@@ -236,7 +234,7 @@ class Sampler:
         cudnn = torch.backends.cudnn
         try:
             with (
-                self._turns,
+                TURNS,
                 cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
                 torch_seeded(0, "dropout", device=self.precision.device),
                 torch.no_grad(),

@@ -61,6 +61,8 @@ def load(
         UserError: there is no such model, it is damaged, it names code and is not trusted, or it does not go in that
             direction.
     """
+    if seed < 0:
+        raise UserError(f"--seed {seed}: must not be negative")
     model = open_model(path)
     trained, way = model.generator(direction)
     in_channels, out_channels = trained.measures["in_channels"], trained.measures["out_channels"]
@@ -81,13 +83,17 @@ def load(
     )
 
 
+TURNS = threading.RLock()
+"""Taken by forwards that depend on state of the whole process, such as random numbers, or of their network."""
+
+
 class TooLarge(UserError):
     """An image for which memory does not suffice."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Say whether memory ran out: the GPU's, which is a kind of RuntimeError, or the machine's."""
-    words = ("not enough memory", "can't allocate memory")
+    words = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
@@ -129,7 +135,6 @@ class Translator:
     ) -> None:
         self.network = network.to(precision.device).to(memory_format=precision.memory_format())
         apply_policy(self.network, policy)
-        self._turns = threading.RLock()  # where a forward depends on state of process or network, one goes at a time
         self._fitting = 0  # pixels of the largest batch that is known to fit into memory
         self.in_channels, self.out_channels = in_channels, out_channels
         self.policy = policy
@@ -148,7 +153,12 @@ class Translator:
             TooLarge: memory does not hold an image, and tiles were not asked for.
         """
         if not self._needs_tiles(len(images), *images.shape[-2:]):
-            return self._whole(images)
+            try:
+                return self._whole(images)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or self.tile != "auto":
+                    raise
+            self._fitting = 0  # the estimate was too low, or somebody else has taken what was free
         if len(images) > 1:
             return torch.cat([self.forward(image) for image in torch.split(images, 1)])
         return self._in_tiles(images)
@@ -172,20 +182,21 @@ class Translator:
     def _whole(self, images: Tensor) -> Tensor:
         if self.policy.dropout == "off" and self.precision.device.type != "cuda" and self.tile is None:
             return self._run(images)
-        with self._turns, _exact_convolutions():
+        with TURNS, _exact_convolutions():
             if self.policy.dropout == "off":
                 return self._run(images)
             # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
             return torch.cat([self._sampled(self._run, image) for image in torch.split(images, 1)])
 
     def _in_tiles(self, image: Tensor) -> Tensor:
-        tile = self.tile if isinstance(self.tile, int) else self._largest_tile(*image.shape[-2:]) or max(image.shape)
+        height, width = image.shape[-2:]
+        tile = self.tile if isinstance(self.tile, int) else self._largest_tile(height, width)
+        tile = tile or max(SMALLEST_TILE, max(height, width) // 2)
         if self.tile is None:
-            height, width = image.shape[-2:]
             raise TooLarge(f"{width}x{height} needs more memory than there is; add --tile auto, or --tile {tile}")
         while True:
             try:
-                with self._turns, _exact_convolutions():
+                with TURNS, _exact_convolutions():
                     return self._sampled(partial(self._tiled, tile=tile), image)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or self.tile != "auto" or tile <= SMALLEST_TILE:
@@ -195,7 +206,10 @@ class Translator:
     def _tiled(self, image: Tensor, tile: int) -> Tensor:
         crops = scattered(image, tile, crop_side(self.network, self.in_channels, tile))
         with shared_statistics(self.network, self._run, crops):
-            return tiled(self._run, image, tile)
+            try:
+                return tiled(self._run, image, tile)
+            except ValueError as error:  # of a network that does not keep sizes, or overflows
+                raise UserError(f"{error}; leave --tile out, or try --precision fp32") from error
 
     def _sampled(self, forward: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
         with torch_seeded(self.seed, "dropout", device=self.precision.device):
@@ -279,6 +293,8 @@ class Translator:
         if len({row.dtype for row in rows}) > 1:
             rows = [row.float() / 255 if row.dtype == torch.uint8 else row for row in rows]
         output = self.forward(to_model_range(torch.stack(rows).to(self.precision.device)))
+        if not output.isfinite().all():
+            raise UserError(f"the network's output is not finite in {self.precision.name}; try --precision fp32")
         return output.clamp(-1, 1).add(1).div(2).permute(0, 2, 3, 1)
 
     def describe(self) -> str:

@@ -53,7 +53,7 @@ class PerceptualConfig(Config):
     @field_validator("layers", "layer_weights", mode="before")
     @classmethod
     def _one_needs_no_brackets(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str | int | float) else value
 
     @model_validator(mode="after")
     def _belong_together(self) -> PerceptualConfig:

@@ -148,3 +148,29 @@ def test_what_does_not_fit_is_found_before_the_first_step(
     tiny("first")
     with pytest.raises(UserError, match=r"train.init_from cannot change in the middle of a run"):
         go_on(tmp_path / "first", [parse_setting(f"train.init_from={foreign}")], quiet)
+
+
+def test_a_discriminator_that_does_not_fit_begins_anew(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    """As where the loss brings a penalty, which its batch norm would forbid."""
+    first = tiny("first")
+    with pytest.raises(UserError, match=r"norm=batch ties the images"):
+        tiny("second", f"train.init_from={tmp_path / 'first'}", "method.gan_loss=wgan-gp")
+    console = Console(file=io.StringIO())
+    settings = (
+        f"train.init_from={tmp_path / 'first'}",
+        "method.gan_loss=wgan-gp",
+        "method.discriminator.norm=instance",
+    )
+    second = tiny("third", *settings, "optim.lr=1e-45", "train.steps=1", console=console)
+    before, after = (read_tensors(run.checkpoint / "G.safetensors") for run in (first, second))
+    assert torch.equal(after["head.conv.weight"], before["head.conv.weight"])
+    assert "; D begin anew" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+
+
+def test_a_checkpoint_is_resumed_from_within_its_folder(
+    tiny: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: Console
+) -> None:
+    tiny("run")
+    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
+    outcome = go_on(Path("step_00000004"), [parse_setting("train.steps=5")], quiet)
+    assert outcome.steps == 5

@@ -242,3 +242,26 @@ def test_transparency_is_carried_over(model: Translator) -> None:
     picture = model.translate(Image.fromarray(see_through))
     assert picture.mode == "RGBA"
     np.testing.assert_array_equal(np.asarray(picture), output)
+
+
+def test_tiles_come_to_the_aid_where_the_whole_ran_out_of_memory(
+    model: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small_memory(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].numel() > 300 * 300:
+            raise RuntimeError("MPS backend out of memory")
+
+    model.network.register_forward_pre_hook(small_memory)
+    image = torch.rand(1, 1, 520, 400)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.translate(image)
+    monkeypatch.setattr(model, "tile", "auto")
+    assert model.translate(image).shape == (1, 3, 520, 400)
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_what_is_not_finite_is_no_image(model: Translator, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "tile", tile)
+    model.network.register_forward_hook(lambda module, inputs, output: output * torch.nan)
+    with pytest.raises(UserError, match=r"not finite.* try --precision fp32"):
+        model.translate(drawing(100, 100))
