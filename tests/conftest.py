@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,17 @@ def own_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("I2I_DATA", str(root))
     monkeypatch.chdir(tmp_path)
     return root
+
+
+@pytest.fixture(autouse=True)
+def own_modules(tmp_path: Path) -> Iterator[None]:
+    """Forget the modules of the test's own folder: the next test may have others of the same names."""
+    path = sys.path.copy()
+    yield
+    sys.path[:] = path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def blob_photo(index: int, size: int = 40) -> Image:
