@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from i2i.errors import UserError, did_you_mean
 
@@ -59,6 +59,10 @@ def _on_default(model: type[BaseModel], key: str, value: Any) -> Any:
     if field is None or not isinstance(value, Mapping) or not isinstance(field.default, Config):
         return value
     return merge(field.default.model_dump(), value, list(_models_in(field.annotation)))
+
+
+OneOrMore = BeforeValidator(lambda value: (value,) if isinstance(value, str | int | float) else value)
+"""Lets the one entry of a tuple stand without brackets: ``penalties=r1``."""
 
 
 def natural(value: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from i2i.cli.options import Statistics
+
 
 def import_(
     source: Annotated[
@@ -19,10 +21,7 @@ def import_(
     direction: Annotated[
         Literal["AtoB", "BtoA"] | None, typer.Option(help="Which way a generator translates whose file does not say.")
     ] = None,
-    statistics: Annotated[
-        Literal["running", "image"] | None,
-        typer.Option(help="What batch norm divides by: running statistics, or those of each image."),
-    ] = None,
+    statistics: Statistics = None,
 ) -> None:
     """Keep networks trained with the CycleGAN-and-pix2pix code as a run."""
     from i2i.engine.runs import import_model

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from i2i.cli.options import Device, Overwrite, Precision, Trust
+
 if TYPE_CHECKING:
     from i2i.inference import Sampler
 
@@ -60,14 +62,10 @@ def sample(
     truncation: Annotated[
         float | None, typer.Option(help="Redraw normal noise beyond this: less varied, more typical images.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run the code that a model of your own names as its network.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp32, bf16, fp16 or auto.")
-    ] = "fp32",
+    overwrite: Overwrite = False,
+    trust: Trust = False,
+    device: Device = "auto",
+    precision: Precision = "fp32",
 ) -> int:
     """Make images of noise with a trained model: i2i sample runs/faces faces.png."""
     from rich.console import Console

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from i2i.cli.options import Device, Overwrite, Precision, Statistics, Trust
+
 
 def translate(
     source: Annotated[
@@ -40,23 +42,16 @@ def translate(
     from_pairs: Annotated[
         bool, typer.Option("--from-pairs", help="Take the input's half of side-by-side pairs.")
     ] = False,
-    statistics: Annotated[
-        Literal["running", "image"] | None,
-        typer.Option(help="What batch norm divides by: running statistics, or those of each image."),
-    ] = None,
+    statistics: Statistics = None,
     dropout: Annotated[Literal["off", "sample"] | None, typer.Option(help="off, or sample as in training.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of sampled dropout.")] = 0,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a contact sheet, input | output | target, to this PNG.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run the code that a model of your own names as its network.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp32, bf16, fp16 or auto.")
-    ] = "fp32",
+    overwrite: Overwrite = False,
+    trust: Trust = False,
+    device: Device = "auto",
+    precision: Precision = "fp32",
 ) -> int:
     """Translate images with a trained model: i2i translate drawings/ cats/."""
     from rich.console import Console

@@ -146,9 +146,6 @@ def _last_named(layers: Sequence[Layer], section: str, key: str) -> str | None:
     return named
 
 
-MAKE_NO_DIFFERENCE = {"dropout", "init"}  # to whether trained weights fit a network
-
-
 def part_of(network: TrainedNetwork) -> str:
     """Return what a method's options call a network of that kind."""
     return "generator" if network.kind in ("generator", "noise_generator") else "discriminator"
@@ -170,16 +167,13 @@ def _refuse_other_networks(model: TrainedModel, config: RunConfig) -> None:
     for name, network in model.networks.items():
         if part_of(network) == "discriminator":
             continue
-        ours, theirs = (
-            options.model_dump(exclude=MAKE_NO_DIFFERENCE)
-            for options in (getattr(config.method, part_of(network)), network.config)
-        )
-        if wrong := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
+        ours = getattr(config.method, part_of(network)).model_dump(mode="json")
+        if wrong := network.differing(ours):
             key = "name" if "name" in wrong else wrong[0]
-            option = f"method.{part_of(network)}.{key}"
+            option, theirs = f"method.{part_of(network)}.{key}", getattr(network.config, key, None)
             raise UserError(
-                f"--init-from {model.path}: its {name} has {key} {theirs.get(key)}, and {option} is {ours.get(key)}; "
-                f"leave that option out, or write {option}={theirs.get(key)}"
+                f"--init-from {model.path}: its {name} has {key} {theirs}, and {option} is {ours.get(key)}; "
+                f"leave that option out, or write {option}={theirs}"
             )
 
 

@@ -26,7 +26,7 @@ from i2i.engine.checkpoint import (
     save_checkpoint,
     set_aside_later,
 )
-from i2i.engine.config import MAKE_NO_DIFFERENCE, RunConfig
+from i2i.engine.config import RunConfig
 from i2i.engine.health import verdict
 from i2i.engine.interrupt import interruptible
 from i2i.engine.recorder import Recorder
@@ -97,24 +97,28 @@ def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: 
 
 
 def _begin_with(model: TrainedModel, method: Method, console: Console) -> None:
-    """Give a method the weights of a trained model and say which of its networks begin anew."""
-    fitting = {name: network for name, network in method.networks.items() if _fits(model, name, method.specs.get(name))}
-    taken = model.load_into(fitting)
+    """Give a method the weights of a trained model and say which of its networks begin anew.
+
+    A generator never does unless the model has none of its name.
+    """
+    taken = model.load_into(
+        {
+            name: network
+            for name, network in method.networks.items()
+            if name in method.generators or _fits(model, name, method.specs.get(name))
+        }
+    )
     fresh = [name for name in method.networks if name not in taken]
     begun_anew = f"; {', '.join(fresh)} begin anew" if fresh else ""
     console.print(f"init: {', '.join(taken)} from {model.path}{begun_anew}", highlight=False, soft_wrap=True)
 
 
 def _fits(model: TrainedModel, name: str, spec: Mapping[str, Any] | None) -> bool:
-    """Say whether a network is built like the trained one of its name; of a generator that was made sure of before."""
+    """Say whether a network is built like the trained one of its name."""
     trained = model.networks.get(name)
     if trained is None or spec is None:
         return False
-    ours, theirs = (
-        {key: value for key, value in options.items() if key not in MAKE_NO_DIFFERENCE}
-        for options in (spec["config"], trained.config.model_dump(mode="json"))
-    )
-    return ours == theirs and spec["measures"] == trained.measures
+    return not trained.differing(spec["config"]) and spec["measures"] == trained.measures
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
@@ -73,16 +74,29 @@ class Foreign:
         return f"{what}, {norm}, {self.in_channels} to {self.out_channels} channels"
 
 
-def read_network(path: str | Path) -> tuple[Foreign, dict[str, Tensor]]:
-    """Return what network a file holds, and its weights by the names that ours have, on the CPU in fp32.
+def read_network(path: str | Path) -> tuple[Foreign, Callable[[], dict[str, Tensor]]]:
+    """Return what network a file holds, and what gives its weights: by the names that ours have, on the CPU in fp32.
 
     Raises:
-        UserError: the file is missing or damaged, holds more than weights, or holds another network's.
+        UserError: the file is missing or damaged, holds more than weights, or holds another network's; or, when they
+            are asked for, weights that are not finite.
     """
     state = read_state(path)
-    try:
+    with _told_of(path):
         foreign = recognise(state)
-        return foreign, convert(state, foreign)
+
+    def weights() -> dict[str, Tensor]:
+        with _told_of(path):
+            return convert(state, foreign)
+
+    return foreign, weights
+
+
+@contextmanager
+def _told_of(path: str | Path) -> Iterator[None]:
+    """Let errors name the file."""
+    try:
+        yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

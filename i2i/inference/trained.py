@@ -22,6 +22,7 @@ from i2i.nn import Imported, InferencePolicy, Kind, UNetConfig, build_network, n
 from i2i.seeding import torch_seeded
 
 Direction = Literal["AtoB", "BtoA"]
+MAKE_NO_DIFFERENCE = {"dropout", "init"}  # to whether weights fit a network
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,12 @@ class TrainedNetwork:
             network = build_network(self.kind, self.config, self.measures)
         self.load_into(network)
         return network
+
+    def differing(self, options: Mapping[str, Any]) -> list[str]:
+        """Return which of the options of a network (`Config.model_dump` for JSON) these weights would not fit."""
+        theirs = self.config.model_dump(mode="json")
+        keys = {*options, *theirs} - MAKE_NO_DIFFERENCE
+        return sorted(key for key in keys if options.get(key) != theirs.get(key))
 
     def load_into(self, network: nn.Module) -> None:
         """Give `network` these weights.
@@ -204,7 +211,7 @@ def _from_foreign(path: Path, files: Mapping[str, Path]) -> TrainedModel:
     recorded = junyanz.recorded_options(path) if path.is_dir() else {}
     networks = {}
     for named, file in files.items():
-        foreign, weights = junyanz.read_network(file)
+        foreign, read = junyanz.read_network(file)
         letter = foreign.kind[0].upper()
         role = named if named.startswith(letter) else letter  # the name of a lone file may say nothing
         config: Any = foreign.config
@@ -217,7 +224,7 @@ def _from_foreign(path: Path, files: Mapping[str, Path]) -> TrainedModel:
             {"in_channels": foreign.in_channels}
             | ({"out_channels": foreign.out_channels} if foreign.kind == "generator" else {}),
             _directions(role, recorded) if foreign.kind == "generator" else (),
-            lambda weights=weights: {name: tensor.clone() for name, tensor in weights.items()},  # type: ignore[misc]
+            read,
             f"{file} (foreign file: {'; '.join([foreign.describe(), *foreign.notes])})",
         )
     told = next((network.translates[0] for network in networks.values() if network.translates), "AtoB")

@@ -87,10 +87,6 @@ TURNS = threading.RLock()
 """Taken by forwards that depend on state of the whole process, such as random numbers, or of their network."""
 
 
-class TooLarge(UserError):
-    """An image for which memory does not suffice."""
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Say whether memory ran out: the GPU's, which is a kind of RuntimeError, or the machine's."""
     words = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
@@ -150,7 +146,7 @@ class Translator:
         Each image's result depends on that image alone, whatever else is in the batch.
 
         Raises:
-            TooLarge: memory does not hold an image, and tiles were not asked for.
+            UserError: memory does not hold an image, and tiles were not asked for.
         """
         if not self._needs_tiles(len(images), *images.shape[-2:]):
             try:
@@ -193,7 +189,7 @@ class Translator:
         tile = self.tile if isinstance(self.tile, int) else self._largest_tile(height, width)
         tile = tile or max(SMALLEST_TILE, max(height, width) // 2)
         if self.tile is None:
-            raise TooLarge(f"{width}x{height} needs more memory than there is; add --tile auto, or --tile {tile}")
+            raise UserError(f"{width}x{height} needs more memory than there is; add --tile auto, or --tile {tile}")
         while True:
             try:
                 with TURNS, _exact_convolutions():

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
-from i2i.config import load_attribute
-from i2i.errors import UserError, did_you_mean
+from i2i.errors import UserError
+from i2i.losses.catalogue import look_up
+from i2i.losses.widen import at_least_fp32
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class GANLoss:
             ValueError: the loss compares logits one to one, and their shapes differ.
         """
         with torch.autocast(real.device.type, enabled=False):
-            return self.discriminator(_at_least_fp32(real), _at_least_fp32(fake))
+            return self.discriminator(at_least_fp32(real), at_least_fp32(fake))
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return what the discriminator minimises, a scalar, from its logits on real and fake images.
@@ -118,7 +119,7 @@ class GANLoss:
         if self.relativistic and real is None:
             raise ValueError(f"the generator's loss '{self.name}' is relativistic and needs the logits on real images")
         with torch.autocast(fake.device.type, enabled=False):
-            return self.generator(_at_least_fp32(fake), _at_least_fp32(fake if real is None else real))
+            return self.generator(at_least_fp32(fake), at_least_fp32(fake if real is None else real))
 
     def accuracy(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares in [0, 1] of real and of fake images that the discriminator takes for what they are.
@@ -133,14 +134,10 @@ class GANLoss:
             ValueError: the loss compares logits one to one, and their shapes differ.
         """
         with torch.autocast(real.device.type, enabled=False):
-            real, fake = _at_least_fp32(real.detach()), _at_least_fp32(fake.detach())
+            real, fake = at_least_fp32(real.detach()), at_least_fp32(fake.detach())
             if self.margins is not None:
                 real, fake = self.margins(real, fake)
             return (real > self.boundary).float().mean(), (fake <= self.boundary).float().mean()
-
-
-def _at_least_fp32(logits: Tensor) -> Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _nll(x: Tensor) -> Tensor:
@@ -304,17 +301,9 @@ def gan_loss(name: str) -> GANLoss:
     Raises:
         UserError: there is no such loss.
     """
-    if ":" in name:
-        loss = load_attribute(name)
-        if not isinstance(loss, GANLoss):
-            raise UserError(f"{name}: must be an i2i.losses.GANLoss, not a {type(loss).__name__}")
-        return loss
     if name == "began":
         raise UserError(
             "'began' is a method of its own and no GAN loss: its discriminator is an autoencoder and has no logits "
             "(Berthelot et al. 2017); choose another, see: i2i list losses"
         )
-    loss = GAN_LOSSES.get(ALIASES.get(name, name))
-    if loss is None:
-        raise UserError(f"there is no GAN loss '{name}'{did_you_mean(name, [*GAN_LOSSES, *ALIASES])}")
-    return loss
+    return look_up(name, GAN_LOSSES, ALIASES, "GAN loss", GANLoss)

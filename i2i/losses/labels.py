@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid
 from i2i.config import Config
 from i2i.errors import UserError
 from i2i.losses.gan import GANLoss
+from i2i.losses.widen import at_least_fp32
 
 Range = tuple[float, float]
 
@@ -92,7 +93,7 @@ class LabelsConfig(Config):
         if self.plain:
             return loss.d_terms(real, fake)
         with torch.autocast(real.device.type, enabled=False):
-            real, fake = _at_least_fp32(real), _at_least_fp32(fake)
+            real, fake = at_least_fp32(real), at_least_fp32(fake)
             on_real = self._drawn(real, self.real, self.fake)
             on_fake = self._drawn(fake, self.fake, self.real)
             against = AGAINST[loss.name]
@@ -123,7 +124,3 @@ AGAINST = {
     "dragan": _cross_entropy,
     "lsgan": _squares,
 }
-
-
-def _at_least_fp32(logits: Tensor) -> Tensor:
-    return logits if logits.dtype == torch.float64 else logits.float()

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from i2i.config import load_attribute
-from i2i.errors import UserError, did_you_mean
+from i2i.losses.catalogue import look_up
+from i2i.losses.widen import at_least_fp32
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -99,7 +99,7 @@ def gradients_at(critic: Critic, points: Tensor) -> Tensor:
         raise TypeError(f"a critic must return one tensor, not a {type(outputs).__name__}")
     if outputs.ndim == 0 or len(outputs) != len(points):
         raise ValueError(f"the critic made {list(outputs.shape)} of {len(points)} samples; [N, ...] is needed")
-    outputs = _at_least_fp32(outputs).reshape(len(points), -1)
+    outputs = at_least_fp32(outputs).reshape(len(points), -1)
     if outputs.shape[1] > 1:
         signs = 2 * torch.randint_like(outputs, 2) - 1
         outputs = (signs * outputs).sum(1) / math.sqrt(outputs.shape[1])
@@ -141,11 +141,7 @@ def _around(real: Tensor, scale: float = 0.5) -> Tensor:
 def _images(images: Tensor) -> Tensor:
     if images.ndim < 2:
         raise ValueError(f"penalties are of samples [N, ...], not of a tensor of shape {list(images.shape)}")
-    return _at_least_fp32(images.detach())
-
-
-def _at_least_fp32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
+    return at_least_fp32(images.detach())
 
 
 def _eagerly() -> AbstractContextManager[None]:
@@ -199,12 +195,4 @@ def penalty(name: str) -> Penalty:
     Raises:
         UserError: there is no such penalty.
     """
-    if ":" in name:
-        found = load_attribute(name)
-        if not isinstance(found, Penalty):
-            raise UserError(f"{name}: must be an i2i.losses.Penalty, not a {type(found).__name__}")
-        return found
-    found = PENALTIES.get(PENALTY_ALIASES.get(name, name))
-    if found is None:
-        raise UserError(f"there is no penalty '{name}'{did_you_mean(name, [*PENALTIES, *PENALTY_ALIASES])}")
-    return found
+    return look_up(name, PENALTIES, PENALTY_ALIASES, "penalty", Penalty)

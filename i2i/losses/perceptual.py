@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import torch
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor, nn
 
-from i2i.config import Config
+from i2i.config import Config, OneOrMore
 from i2i.errors import UserError
+from i2i.losses.widen import at_least_fp32
 
 # How many channels an image may have.
 CHANNELS = (1, 3)
@@ -46,14 +47,14 @@ class PerceptualConfig(Config):
     """
 
     network: Literal["vgg16", "vgg19"] = "vgg16"
-    layers: Annotated[tuple[LayerName, ...], Field(min_length=1)] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-    layer_weights: tuple[PositiveFloat, ...] | None = None
+    layers: Annotated[tuple[LayerName, ...], OneOrMore, Field(min_length=1)] = (
+        "relu1_2",
+        "relu2_2",
+        "relu3_3",
+        "relu4_3",
+    )
+    layer_weights: Annotated[tuple[PositiveFloat, ...] | None, OneOrMore] = None
     weights: str | None = None
-
-    @field_validator("layers", "layer_weights", mode="before")
-    @classmethod
-    def _one_needs_no_brackets(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str | int | float) else value
 
     @model_validator(mode="after")
     def _belong_together(self) -> PerceptualConfig:
@@ -175,7 +176,7 @@ class Perceptual(nn.Module):
         seen = self._seen_in(output)
         with torch.autocast(output.device.type, enabled=False):
             terms = [
-                weight * (_at_least_fp32(seen[index]) - _at_least_fp32(wanted[index])).square().mean()
+                weight * (at_least_fp32(seen[index]) - at_least_fp32(wanted[index])).square().mean()
                 for index, weight in self.weight_at.items()
             ]
             return torch.stack(terms).sum()
@@ -198,10 +199,6 @@ def _place(name: str) -> tuple[int, int]:
     """Return block and number of a layer, counted from 1: (3, 2) for ``relu3_2``."""
     block, _, number = name.removeprefix("relu").partition("_")
     return int(block), int(number)
-
-
-def _at_least_fp32(features: Tensor) -> Tensor:
-    return features if features.dtype == torch.float64 else features.float()
 
 
 def _load_features(config: PerceptualConfig, path: Path) -> nn.Sequential:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, field_validator, model_validator
 from torch import Tensor, nn
 
-from i2i.config import Config
+from i2i.config import Config, OneOrMore
 from i2i.errors import UserError
 from i2i.losses import Advice, GANLoss, gan_loss, penalty
 from i2i.losses.penalties import Critic
@@ -32,7 +32,7 @@ class AdversarialConfig(Config):
 
     discriminator: Any
     gan_loss: str
-    penalties: tuple[str, ...] | None = None
+    penalties: Annotated[tuple[str, ...] | None, OneOrMore] = None
     lambda_penalty: NonNegativeFloat | None = None
     weight_clip: PositiveFloat | None = None
 
@@ -40,11 +40,6 @@ class AdversarialConfig(Config):
     @classmethod
     def _loss_exists(cls, name: str) -> str:
         return _found(gan_loss, name)
-
-    @field_validator("penalties", mode="before")
-    @classmethod
-    def _one_needs_no_brackets(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
     @field_validator("penalties")
     @classmethod

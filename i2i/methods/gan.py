@@ -8,14 +8,14 @@ optimizers, which are options; the presets hold each paper's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor
 from torch.func import functional_call
 
-from i2i.config import Config
+from i2i.config import Config, OneOrMore
 from i2i.errors import UserError
 from i2i.losses.labels import LabelsConfig
 from i2i.methods.adversary import AdversarialConfig, Penalties, clip_weights
@@ -81,14 +81,9 @@ class GANConfig(NoiseConfig, AdversarialConfig):
     joint_batches: bool = False
     labels: LabelsConfig = LabelsConfig()
     input_noise: InputNoiseConfig = InputNoiseConfig()
-    augment: tuple[Change, ...] = ()
+    augment: Annotated[tuple[Change, ...], OneOrMore] = ()
     pack: PositiveInt = 1
     unroll: NonNegativeInt = 0
-
-    @field_validator("augment", mode="before")
-    @classmethod
-    def _a_change_needs_no_brackets(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _make_sense_together(self) -> Self:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gaussian_nll_loss, one_hot
 
+from i2i.config import OneOrMore
 from i2i.errors import UserError
 from i2i.methods.adversary import clip_weights
 from i2i.methods.base import Batch, Scalars, detached
@@ -38,15 +39,10 @@ class InfoGANConfig(GANConfig):
     generator: NoiseGeneratorConfig = DCGANGeneratorConfig()
     discriminator: CriticConfig = DCGANCriticConfig()
     latent: PositiveInt = 62
-    categories: tuple[PositiveInt, ...] = (10,)
+    categories: Annotated[tuple[PositiveInt, ...], OneOrMore] = (10,)
     continuous: NonNegativeInt = 2
     lambda_info: NonNegativeFloat = 1.0
     lambda_continuous: NonNegativeFloat = 0.1
-
-    @field_validator("categories", mode="before")
-    @classmethod
-    def _one_needs_no_brackets(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str | int) else value
 
     @model_validator(mode="after")
     def _leave_codes_readable(self) -> Self:
