@@ -105,7 +105,7 @@ ENTRIES = (
     Entry("nonsaturating, orthogonal", generator={"init": "orthogonal"}),
     Entry("pack 2", {"pack": 2}, on_grid=True),
     Entry("pack 4", {"pack": 4}),
-    Entry("unroll 5", {"unroll": 5}),
+    Entry("unroll 5, orthogonal", {"unroll": 5}, {"lr": 1e-3}, {"init": "orthogonal"}),
     Entry("lsgan", {"gan_loss": "lsgan"}),
     Entry("hinge", {"gan_loss": "hinge"}, on_grid=True),
     Entry("rsgan", {"gan_loss": "rsgan"}, on_grid=True),

@@ -68,8 +68,10 @@ class GANConfig(NoiseConfig, AdversarialConfig):
         labels: what the discriminator is told real and generated images are, other than 1 and 0.
         input_noise: noise on what the discriminator sees.
         augment: kinds of differentiable augmentation of what the discriminator sees (Zhao et al. 2020).
-        pack: images that the discriminator judges together, so that it sees whether they vary (Lin et al. 2018).
-        unroll: steps that the generator looks ahead at the discriminator's (Metz et al. 2017).
+        pack: images that the discriminator judges together, so that it sees whether they vary (Lin et al. 2018). A step
+            shows it that many times fewer packs than the batch has images, so choose a larger batch.
+        unroll: steps of the discriminator that the generator looks ahead (Metz et al. 2017). It then climbs the
+            discriminator's loss of that time (eq. 10) instead of going down its own.
     """
 
     name: Literal["gan"] = "gan"
@@ -109,6 +111,15 @@ class GANConfig(NoiseConfig, AdversarialConfig):
     def batches_per_step(self) -> int:
         """How many batches of images a step takes."""
         return self.d_steps
+
+    def remarks(self, optim: OptimConfig) -> list[str]:
+        """Return what a user should hear of defaults that gave way, and of settings that the loss was not made for."""
+        lines = super().remarks(optim)
+        if self.unroll:
+            lines.append(
+                "with unroll the generator climbs the discriminator's loss, as published, instead of going down its own"
+            )
+        return lines
 
     def completed(self, image_size: int, batch_size: int) -> Self:
         """Return these options with everything left None chosen.
@@ -249,23 +260,22 @@ class GAN(NoiseMethod):
         return on_real, on_fake
 
     def foreseen(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
-        """Return G's loss against the D that some steps from now will have answered these images."""
+        """Return what G minimises: the negative of D's loss once D has answered these images for some steps.
+
+        As in Metz et al. 2017 (eq. 10), that is D's whole loss, whatever the generator's own is: through D's answer,
+        the term on real images depends on G as well.
+        """
         buffers = {name: buffer.clone() for name, buffer in self.D.named_buffers()}
 
-        def logits(weights: Weights) -> tuple[Tensor, Tensor]:
+        def d_loss(weights: Weights) -> Tensor:
             def ahead(images: Tensor, labels: Tensor | None) -> Tensor:
                 answer: Tensor = functional_call(self.D, {**weights, **buffers}, (images, labels))
                 return answer
 
-            return self.judged(real, fake, labels, ahead)
-
-        def d_loss(weights: Weights) -> Tensor:
-            on_real, on_fake = self.config.labels.d_terms(self.gan, *logits(weights))
+            on_real, on_fake = self.config.labels.d_terms(self.gan, *self.judged(real, fake, labels, ahead))
             return on_real + on_fake
 
-        weights = unrolled(self.D, d_loss, self.config.unroll, self.opt_d.optimizer)
-        on_real, on_fake = logits(weights)
-        return self.gan.g_loss(on_fake, on_real)
+        return -d_loss(unrolled(self.D, d_loss, self.config.unroll, self.opt_d.optimizer))
 
 
 def parts_of(batch: Batch, count: int) -> list[Batch]:

@@ -446,3 +446,9 @@ def test_what_is_completed() -> None:
     assert lone.completed(30, 1).generator == lone.generator
     with pytest.raises(ValidationError):
         GANConfig(pack=0)
+
+
+def test_a_user_hears_that_looking_ahead_takes_the_loss_s_place() -> None:
+    (line,) = GANConfig(unroll=5).remarks(OptimConfig())
+    assert "with unroll the generator climbs the discriminator's loss" in line
+    assert GANConfig().remarks(OptimConfig()) == []

@@ -97,17 +97,19 @@ def test_adam_s_steps_are_those_that_torch_would_take(behind: int) -> None:
 
 
 def one_by_hand(method: GAN, real: Tensor, fake: Tensor, steps: int) -> Tensor:
-    """G's non-saturating loss at D some steps of descent later, differentiated layer by layer without the package."""
+    """The negative of D's loss some steps of descent later, differentiated layer by layer without the package."""
     w1, b1, w2, b2 = (parameter.detach().requires_grad_() for parameter in method.D.parameters())
 
     def d(x: Tensor) -> Tensor:
         return (nn.functional.leaky_relu(x.flatten(1) @ w1.T + b1, 0.2) @ w2.T + b2)[:, 0]
 
+    def loss() -> Tensor:
+        return softplus(-d(real)).mean() + softplus(d(fake)).mean()
+
     for _ in range(steps):
-        loss = softplus(-d(real)).mean() + softplus(d(fake)).mean()
-        gradients = torch.autograd.grad(loss, (w1, b1, w2, b2), create_graph=True)
+        gradients = torch.autograd.grad(loss(), (w1, b1, w2, b2), create_graph=True)
         w1, b1, w2, b2 = (w - 0.3 * g for w, g in zip((w1, b1, w2, b2), gradients, strict=True))
-    return softplus(-d(fake)).mean()
+    return -loss()
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
@@ -117,7 +119,7 @@ def test_what_g_foresees_by_hand(steps: int) -> None:
     torch.testing.assert_close(foreseen, wanted)
     gradient, by_hand = (torch.autograd.grad(loss, fake)[0] for loss in (foreseen, wanted))
     torch.testing.assert_close(gradient, by_hand)
-    (plain,) = torch.autograd.grad(method.gan.g_loss(method.D(fake)), fake)
+    (plain,) = torch.autograd.grad(-method.gan.d_loss(method.D(real), method.D(fake)), fake)
     assert torch.allclose(gradient, plain) == (steps == 0)
 
 
@@ -151,7 +153,8 @@ def test_what_g_foresees_is_d_trained_further(values: dict[str, Any], optim: Opt
         terms = twin.config.labels.d_terms(twin.gan, on_real, on_fake)
         twin.opt_d.minimize(terms[0] + terms[1])
     on_real, on_fake = twin.judged(real, fake.detach(), labels)
-    torch.testing.assert_close(foreseen, twin.gan.g_loss(on_fake, on_real), rtol=1e-7, atol=1e-9)
+    terms = twin.config.labels.d_terms(twin.gan, on_real, on_fake)
+    torch.testing.assert_close(foreseen, -(terms[0] + terms[1]), rtol=1e-7, atol=1e-9)
 
     if getattr(method.config.discriminator, "spectral_norm", False):
         return  # its singular vectors move on with every look, and no gradient follows them
