@@ -51,7 +51,8 @@ class DataConfig(Config):
         image_size: side of the square that the networks see in training.
         load_size: size before the random crop; None: 286/256 of `image_size`, as in the paper, and `image_size` for
             images that stand alone.
-        aspect: ``squash`` resizes to a square (pix2pix and CycleGAN papers), ``keep`` resizes the short side.
+        aspect: ``squash`` resizes to a square (pix2pix and CycleGAN papers), ``keep`` resizes the short side, ``crop``
+            resizes nothing but what is smaller than `image_size`.
         resize_a: how A is resized; None: nearest neighbour for label maps and masks, else antialiased bicubic.
         resize_b: how B is resized.
         channels_a: channels of A; images of more than 4 are taken as they are.
@@ -79,7 +80,7 @@ class DataConfig(Config):
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     image_size: PositiveInt = 256
     load_size: PositiveInt | None = None
-    aspect: Literal["squash", "keep"] | None = None
+    aspect: Literal["squash", "keep", "crop"] | None = None
     resize_a: Resize | None = None
     resize_b: Resize | None = None
     channels_a: Channels | None = None
@@ -99,6 +100,8 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _load_size_holds_crop(self) -> DataConfig:
+        if self.load_size is not None and self.aspect == "crop":
+            raise ValueError("with aspect=crop images keep their own size; leave data.load_size out")
         if self.load_size is not None and self.load_size < self.image_size:
             raise ValueError(
                 f"load_size {self.load_size} is smaller than image_size {self.image_size}: nothing could be cropped; "

@@ -30,7 +30,7 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     Args:
         config: options, with none of those that are found out from the files left None.
         seed: the run's seed.
-        train: random crop, flip and augmentation; otherwise the whole (squashed) or middle (kept aspect) of the image.
+        train: random crop, flip and augmentation; otherwise the whole (squashed) or the middle of the image.
 
     Attributes:
         captions: what the images of an item are for, by their names in it.
@@ -91,14 +91,21 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     def _fit(self, image: Pixels, how: Resize | None, shaped_as: Pixels | None = None) -> Pixels:
         """Return an image at load size, uint8, or float32 in [0, 1] where the files have 16 bits.
 
-        Where the aspect is kept, it is that of `shaped_as`, so that both images of a pair get one geometry.
+        Aspect and own size are those of `shaped_as`, so that both images of a pair get one geometry.
         """
         image = to_floats(image) if self.deep else files.to_uint8(image)
         model = image if shaped_as is None else shaped_as
-        keep = self.config.aspect == "keep"
-        height, width = short_side_size(model.shape[0], model.shape[1], self.size) if keep else (self.size, self.size)
+        height, width = model.shape[:2]
+        match self.config.aspect:
+            case "keep":
+                height, width = short_side_size(height, width, self.size)
+            case "crop":
+                if min(height, width) < self.config.image_size:
+                    height, width = short_side_size(height, width, self.config.image_size)
+            case _:
+                height = width = self.size
         image = resize(image, height, width, how or "bicubic")
-        return center_crop(image, self.size) if keep and not self.train else image
+        return image if self.train else center_crop(image, self.size)
 
 
 def to_model_range(images: Tensor) -> Tensor:

@@ -243,7 +243,7 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection, n
                 "boxes": config.boxes and str(Path(config.boxes).expanduser().resolve()),
                 "derive": None,
                 "aspect": config.aspect or "keep",
-                "load_size": config.load_size or config.image_size,
+                "load_size": None if config.aspect == "crop" else config.load_size or config.image_size,
                 "channels": _channels(config.channels, inspection, "b", "channels", "the images"),
             }
         )

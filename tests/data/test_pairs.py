@@ -98,6 +98,27 @@ def test_derived_edges_fit_their_photo_and_keep_the_aspect(tmp_path: Path) -> No
     assert whole["b"][0, 16, 8] > 200
 
 
+def test_images_that_are_only_cropped_keep_their_pixels(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (48, 96, 3)).astype(np.uint8)
+    small = np.full((16, 24, 3), 90, np.uint8)
+    for name, image in (("p", photo), ("s", small)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image[..., ::-1])
+    config = DataConfig.model_validate(
+        {"aspect": "crop", "channels_b": 3, "derive": {"name": "edges"}, "image_size": 32}
+    )
+    examples = [Example(name, None, tmp_path / f"{name}.png") for name in "ps"]
+    train = PairedImages(examples, config, 0, train=True)
+    windows = np.lib.stride_tricks.sliding_window_view(photo, (32, 32, 3))[:, :, 0]
+    for epoch in range(4):
+        crop = train[0, epoch]["b"].permute(1, 2, 0).numpy()
+        assert any((windows == side).all(axis=(2, 3, 4)).any() for side in (crop, crop[:, ::-1]))
+    held_out = train.as_held_out()
+    np.testing.assert_array_equal(held_out[0, 0]["b"].permute(1, 2, 0), photo[8:40, 32:64])
+    assert held_out[1, 0]["b"].shape == train[1, 0]["b"].shape == (3, 32, 32)  # too small, and so enlarged
+    with pytest.raises(ValueError, match=r"leave data\.load_size out"):
+        DataConfig.model_validate({"aspect": "crop", "load_size": 36})
+
+
 def test_grey_masks_keep_their_values(tmp_path: Path) -> None:
     mask = np.random.default_rng(0).choice([0, 255], (50, 50)).astype(np.uint8)
     photo = np.random.default_rng(1).integers(0, 256, (50, 50, 3)).astype(np.uint8)
