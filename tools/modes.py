@@ -66,7 +66,7 @@ def ring() -> Mixture:
 def grid() -> Mixture:
     """Five by five, 2 apart, deviation 0.05 (Lin et al. 2018), shrunk 5 times."""
     places = torch.linspace(-0.8, 0.8, 5)
-    return Mixture(torch.cartesian_prod(places, places), 0.01, steps=6000)
+    return Mixture(torch.cartesian_prod(places, places), 0.01, steps=20_000)
 
 
 MIXTURES = {"ring": ring(), "grid": grid()}
@@ -102,7 +102,7 @@ ENTRIES = (
     Entry("minimax", {"gan_loss": "minimax"}),
     Entry("nonsaturating", on_grid=True),
     Entry("nonsaturating, 2 noises", {"latent": 2}),
-    Entry("nonsaturating, orthogonal", generator={"init": "orthogonal"}),
+    Entry("nonsaturating, orthogonal", generator={"init": "orthogonal"}, on_grid=True),
     Entry("pack 2", {"pack": 2}, on_grid=True),
     Entry("pack 4", {"pack": 4}),
     Entry("unroll 5, orthogonal", {"unroll": 5}, {"lr": 1e-3}, {"init": "orthogonal"}),
