@@ -503,7 +503,7 @@ def _hint(translator: Translator, first: Path, keep_alpha: bool, say: Callable[[
         return
     if info.channels in (2, 4) and keep_alpha:
         say("note: the drawings are transparent, and so will be their pictures; on white instead: --alpha drop")
-    elif info.channels >= 3:
+    elif info.channels >= 3 > translator.in_channels:
         say("note: the model takes edges; if these are photos: --from-photos")
 
 
