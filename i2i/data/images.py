@@ -31,6 +31,8 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         config: options, with none of those that are found out from the files left None.
         seed: the run's seed.
         train: random crop, flip and augmentation; otherwise the whole (squashed) or the middle of the image.
+        whole: where images keep their own size and are not trained on, all of each, but for what does not divide by the
+            factor that they are shrunk by; otherwise the middle of them, so that they can be batched.
 
     Attributes:
         captions: what the images of an item are for, by their names in it.
@@ -41,8 +43,9 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
 
     captions: ClassVar[dict[str, str]] = {"a": "input", "b": "target"}
 
-    def __init__(self, config: DataConfig, seed: int, *, train: bool) -> None:
+    def __init__(self, config: DataConfig, seed: int, *, train: bool, whole: bool = False) -> None:
         self.config = config
+        self.whole = whole and config.aspect == "crop"
         self.seed = seed
         self.train = train
         self.deep = config.bits == 16
@@ -104,6 +107,9 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
             case _:
                 height = width = self.size
         image = resize(image, height, width, how or "bicubic")
+        if self.whole:
+            multiple = self.config.derive.magnification if self.config.derive else 1
+            return image[: height - height % multiple, : width - width % multiple]
         return image if self.train else center_crop(image, self.size)
 
 

@@ -25,10 +25,13 @@ class PairedImages(ImageSet):
         config: options, see `ImageSet`.
         seed: the run's seed.
         train: whether to augment.
+        whole: not to cut out the middle of images that keep their own size, see `ImageSet`.
     """
 
-    def __init__(self, examples: Sequence[Example], config: DataConfig, seed: int, *, train: bool) -> None:
-        super().__init__(config, seed, train=train)
+    def __init__(
+        self, examples: Sequence[Example], config: DataConfig, seed: int, *, train: bool, whole: bool = False
+    ) -> None:
+        super().__init__(config, seed, train=train, whole=whole)
         self.examples = examples
 
     @property

@@ -126,7 +126,7 @@ def _refuse_useless_output(source: Path, output: Path) -> None:
 
 
 def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Job]:
-    """Return a job for every pair of a split, prepared as for validation, with its target.
+    """Return a job for every pair of a split, as prepared for training but whole, with its target.
 
     Raises:
         UserError: outputs exist already.
@@ -197,6 +197,8 @@ def reader_of(
         UserError: the model was not trained on such files.
     """
     data = translator.data
+    if prepare == "photos":
+        translator.refuse_unknown_code()
     if prepare == "photos" and data.derive is None:
         raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
     if prepare == "pairs" and data.layout not in ("side-by-side", None):  # foreign files do not say
@@ -219,26 +221,27 @@ def reader_of(
             pixels, target = (b, a) if data.direction == "BtoA" else (a, b)
         mask = files.read(mask_of(path)) if mask_of else None
         pixels, alpha = without_alpha(pixels)
-        height, width = (side * translator.magnification for side in pixels.shape[:2])
+        height, width = (translator.magnification * side for side in pixels.shape[:2])
         if size is not None:
-            pixels = resized(pixels, *short_side_size(*pixels.shape[:2], size), "nearest" if is_map else "bicubic")
-            mask = None if mask is None else resized(mask, *pixels.shape[:2], "nearest")
+            sides = short_side_size(pixels.shape[0], pixels.shape[1], size)
+            pixels = resized(pixels, *sides, "nearest" if is_map else "bicubic")
+            mask = None if mask is None else resized(mask, *sides, "nearest")
         return Input(translator.prepared(pixels, mask)[0], (height, width), alpha, target)
 
     def read_photo(path: Path) -> Input:
         assert data.derive is not None
         photo, alpha = without_alpha(files.read(path))
-        photo = files.to_uint8(files.to_channels(photo, data.channels_b or 3))
-        original = photo.shape[:2]
+        photo = files.to_channels(photo, data.channels_b or 3)
+        original = photo.shape[0], photo.shape[1]
         if size is not None:
             photo = resized(photo, *short_side_size(*original, size))
         height, width = (side - side % data.derive.magnification for side in photo.shape[:2])
         photo = photo[:height, :width]
-        if size is None and alpha is not None:
-            alpha = alpha[:height, :width]
-        derived = data.derive(photo, numpy_generator(translator.seed, "derive", path.name))
+        if size is None:
+            original, alpha = (height, width), None if alpha is None else alpha[:height, :width]
+        derived = data.derive(files.to_uint8(photo), numpy_generator(translator.seed, "derive", path.name))
         pixels, target = (photo, derived) if data.direction == "BtoA" else (derived, photo)
-        return Input(pixels, (height, width) if size is None else original, alpha, target)
+        return Input(pixels, original, alpha, target)
 
     return read_photo if prepare == "photos" else read_given
 
@@ -365,10 +368,7 @@ def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Itera
 
 def _row(entry: Input, output: files.Pixels) -> dict[str, Picture]:
     """Return one row of the sheet, small enough that many of them fit into memory."""
-    shown = entry.pixels
-    if shown.shape[0] < output.shape[0]:  # super-resolution: as large as what became of it, its pixels to be seen
-        shown = resized(shown, *output.shape[:2], "nearest")
-    images = {"input": shown, "output": output} | ({} if entry.target is None else {"target": entry.target})
+    images = {"input": entry.pixels, "output": output} | ({} if entry.target is None else {"target": entry.target})
     return {caption: _thumbnail(files.to_uint8(image)) for caption, image in images.items()}
 
 
@@ -424,7 +424,8 @@ def plan(
             )
         folder, which = _open_split(translator, name, split, say)
         if folder.layout != "unpaired":
-            pairs = PairedImages(folder.splits[which], translator.data, translator.data_seed, train=False)
+            translator.refuse_unknown_code()
+            pairs = PairedImages(folder.splits[which], translator.data, translator.data_seed, train=False, whole=True)
             return plan_examples(pairs, output, overwrite)
         read = reader_of(translator, "inputs", None, keep_alpha)
         paths = folder.side(which, "b" if translator.data.direction == "BtoA" else "a")
@@ -445,7 +446,7 @@ def plan(
     if suffix == "":
         suffix = ".png" if translator.out_channels <= 4 else ".tif"
     place = Path(source).expanduser()
-    reader = reader_of(translator, prepare, size, keep_alpha, masks and mask_finder(place, masks.expanduser()))
+    reader = reader_of(translator, prepare, size, keep_alpha, mask_finder(place, masks.expanduser()) if masks else None)
     jobs = plan_files(place, output, suffix, reader, overwrite)
     if translator.out_channels > 4:
         _refuse_few_channels(jobs, translator.out_channels)

@@ -18,6 +18,7 @@ from i2i.data import DataConfig, files, to_model_range
 from i2i.data.config import MAX_CHANNELS, Resize
 from i2i.data.derive import Derivation
 from i2i.data.geometry import resize
+from i2i.data.images import to_floats
 from i2i.errors import UserError
 from i2i.inference.memory import SMALLEST_TILE, crop_side, free_bytes, largest_tile
 from i2i.inference.tiles import scattered, tiled
@@ -82,6 +83,7 @@ def load(
         tile=tile,
         seed=seed,
         label=trained.label,
+        trusted=trust,
     )
 
 
@@ -116,6 +118,7 @@ class Translator:
         tile: side of tiles, or ``auto``, or None; see `load`.
         seed: of sampled dropout.
         label: what the model is, in words.
+        trusted: whether code that `data` names may be run, to derive inputs from photos.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Translator:
         tile: Tile | None = None,
         seed: int = 0,
         label: str = "",
+        trusted: bool = False,
     ) -> None:
         self.network = network.to(precision.device).to(memory_format=precision.memory_format())
         apply_policy(self.network, policy)
@@ -142,6 +146,7 @@ class Translator:
         self.tile = tile
         self.seed = seed
         self.label = label
+        self.trusted = trusted
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate a batch ``[N, C, H, W]`` in [-1, 1] and return it in fp32 on the same device.
@@ -254,6 +259,18 @@ class Translator:
         """How the inputs that the network takes were derived from photos; None where they were not."""
         return self.data.derive if self.data.direction == "AtoB" else None
 
+    def refuse_unknown_code(self) -> None:
+        """Refuse to derive inputs from photos where that would run code of the model's maker.
+
+        Raises:
+            UserError: it would, and the model is not trusted.
+        """
+        if self.data.derive is not None and self.data.derive.names_code and not self.trusted:
+            raise UserError(
+                f"{self.label}: its inputs are derived by code of its maker's, '{self.data.derive.name}', which would "
+                "be run; if it is yours, add --trust (from Python: trust=True)"
+            )
+
     @property
     def magnification(self) -> int:
         """How many times larger an output is than the image it is made of: above 1 for super-resolution."""
@@ -282,8 +299,12 @@ class Translator:
         if self.derive is None:
             return image, alpha
         image = files.to_channels(image, self.in_channels - self.wants_mask)
-        mask = None if mask is None else files.to_uint8(files.to_channels(mask, 1))
-        return self.derive.prepared(files.to_uint8(image) if self.wants_mask else image, mask), alpha
+        if self.wants_mask:
+            marked = None if mask is None else files.to_uint8(files.to_channels(mask, 1))
+            return self.derive.prepared(files.to_uint8(image), marked), alpha
+        if image.dtype == np.uint16:
+            return np.round(self.derive.prepared(to_floats(image)) * 65535).astype(np.uint16), alpha
+        return self.derive.prepared(image), alpha
 
     def finished(self, output: files.Pixels, alpha: files.Pixels | None) -> files.Pixels:
         """Return an output with the transparency of its image, enlarged with it."""
@@ -349,8 +370,7 @@ def alpha_like(output: files.Pixels, alpha: files.Pixels) -> files.Pixels:
 def resized(pixels: files.Pixels, height: int, width: int, how: Resize = "bicubic") -> files.Pixels:
     """Return pixels ``[H, W, C]``, uint8 or uint16, at another size."""
     if pixels.dtype == np.uint16:
-        floats = resize(pixels.astype(np.float32) / 65535, height, width, how)
-        return np.round(floats * 65535).astype(np.uint16)
+        return np.round(resize(to_floats(pixels), height, width, how) * 65535).astype(np.uint16)
     return resize(pixels, height, width, how)
 
 

@@ -138,7 +138,8 @@ def test_a_picture_gives_the_same_as_pil_and_as_a_file(model: Translator, tmp_pa
     }
     for name, picture in pictures.items():
         picture.save(tmp_path / f"{name}.png")
-        expected = model.translate_pixels([files.read(tmp_path / f"{name}.png")])[0]
+        pixels, transparency = model.prepared(files.read(tmp_path / f"{name}.png"))
+        expected = model.finished(model.translate_pixels([pixels])[0], transparency)
         np.testing.assert_array_equal(np.asarray(model.translate(picture)), expected)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeFloat, NonNegativeInt
 
 from i2i.config import Config
+from i2i.data.geometry import Pixels
 from i2i.errors import UserError
 
 Image = npt.NDArray[np.uint8]
@@ -92,11 +93,11 @@ class Derivation(Config):
         """Return the photo ``[H, W, C]`` as someone might have it who wants the photo."""
         return photo
 
-    def prepared(self, image: Image, mask: Image | None = None) -> Image:
+    def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
         """Return what the network takes of a degraded image.
 
         Args:
-            image: ``[h, w, C]``.
+            image: ``[h, w, C]``, uint8; where no mask is wanted, floats in [0, 1] too.
             mask: ``[h, w, 1]``, where the derivation wants one; what is `MARKED` or more is marked.
 
         Raises:

@@ -21,6 +21,7 @@ from i2i.data.derive.mask import Mask
 from i2i.data.derive.noise import Noise
 from i2i.data.derive.rain import Rain
 from i2i.data.derive.warp import Warp
+from i2i.data.geometry import Pixels
 
 OfPhotos = (
     Annotated[Edges, Tag("edges")]
@@ -98,7 +99,7 @@ class Chain(Derivation):
             photo = step.degraded(photo, rng)
         return photo
 
-    def prepared(self, image: Image, mask: Image | None = None) -> Image:
+    def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
         """Return the image as all steps prepare it."""
         for step in self.steps:
             image = step.prepared(image, mask)

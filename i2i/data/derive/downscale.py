@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from i2i.data.derive.base import Derivation, Image
-from i2i.data.geometry import resize
+from i2i.data.geometry import Pixels, resize
 from i2i.errors import UserError
 
 
@@ -47,7 +47,7 @@ class Downscale(Derivation):
             raise UserError(f"{self.name}: a photo of {size} pixels cannot be made {self.factor} times smaller")
         return resize(photo[: height * self.factor, : width * self.factor], height, width)
 
-    def prepared(self, image: Image, mask: Image | None = None) -> Image:
+    def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
         """Return the image enlarged by the factor, or as it is for networks that do this."""
         if not self.enlarge:
             return image

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveFloat
 
 from i2i.data.derive.base import Derivation, Image, with_mask
+from i2i.data.geometry import Pixels
 
 
 class Heal(Derivation):
@@ -37,7 +38,7 @@ class Heal(Derivation):
         self._refuse_channels(photo_channels, 1, 3)
         return photo_channels + 1
 
-    def prepared(self, image: Image, mask: Image | None = None) -> Image:
+    def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
         """Return the image and the mask."""
         return with_mask(self.name, image, mask)[0]
 

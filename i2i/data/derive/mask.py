@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import model_validator
 
 from i2i.data.derive.base import Count, Derivation, Fraction, Image, draw, draw_count, with_mask
+from i2i.data.geometry import Pixels
 
 HOLE = 128
 """The grey that stands where the photo is not known."""
@@ -50,7 +51,7 @@ class Mask(Derivation):
         """Those of the photo, and the mask."""
         return photo_channels + 1
 
-    def prepared(self, image: Image, mask: Image | None = None) -> Image:
+    def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
         """Return the image with what the mask marks cut out, and the mask."""
         joined, marked = with_mask(self.name, image, mask)
         joined[..., :-1][marked[..., 0] > 0] = HOLE
