@@ -147,13 +147,12 @@ def coloured(grey: Tensor, ab: Tensor) -> Tensor:
         sRGB [N, 3, H, W] in [-1, 1], differentiable everywhere, black and white included.
     """
     wide = torch.promote_types(torch.promote_types(grey.dtype, ab.dtype), torch.float32)
-    with torch.autocast(grey.device.type, enabled=False):
-        a, b = ab[:, :1].to(wide), ab[:, 1:].to(wide)
-        lightness = _root(_linear((grey.to(wide) + 1) / 2))  # (L + 16) / 116
-        x, y, z = _cube(lightness + a / 500), _cube(lightness), _cube(lightness - b / 200)
-        rgb = torch.cat([of_x * x + of_y * y + of_z * z for of_x, of_y, of_z in XYZ_TO_RGB], dim=1)
-        clipped = rgb.detach().clamp(0, 1) + (rgb - rgb.detach())
-        return 2 * _gamma(clipped) - 1
+    a, b = ab[:, :1].to(wide), ab[:, 1:].to(wide)
+    lightness = _root(_linear((grey.to(wide) + 1) / 2))  # (L + 16) / 116
+    x, y, z = _cube(lightness + a / 500), _cube(lightness), _cube(lightness - b / 200)
+    rgb = torch.cat([of_x * x + of_y * y + of_z * z for of_x, of_y, of_z in XYZ_TO_RGB], dim=1)
+    clipped = rgb.detach().clamp(0, 1) + (rgb - rgb.detach())
+    return 2 * _gamma(clipped) - 1
 
 
 def _linear(value: Tensor) -> Tensor:

@@ -173,8 +173,11 @@ def test_colours_agree_with_scikit_image() -> None:
 
 
 def test_greys_stay_as_they_are() -> None:
+    """To a thousandth of a grey level, under bf16 too, which keeps its hands off colours."""
     grey = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
-    result = coloured(grey, torch.zeros(1, 2, 16, 16))
+    with torch.autocast("cpu", torch.bfloat16):
+        result = coloured(grey, torch.zeros(1, 2, 16, 16, dtype=torch.bfloat16))
+    assert result.dtype == torch.float32
     torch.testing.assert_close(result, grey.expand(-1, 3, -1, -1), atol=2e-6, rtol=0)
     assert result.abs().max() <= 1
 
