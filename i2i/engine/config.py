@@ -12,6 +12,7 @@ from i2i.data import DataConfig, Source, find_source
 from i2i.errors import UserError
 from i2i.inference.trained import TrainedModel, TrainedNetwork, open_model
 from i2i.methods import METHODS, MethodConfig, Pix2PixConfig
+from i2i.methods.base import TranslationConfig
 from i2i.nn import Imported
 from i2i.optim import OptimConfig, PrecisionName
 from i2i.resources import find_yaml
@@ -98,7 +99,10 @@ class RunConfig(Config):
 
     def completed(self, data: DataConfig) -> RunConfig:
         """Return the configuration with nothing left None that the data or other options decide."""
-        method = self.method.completed(data.image_size, data.batch_size)
+        sizes = {"image_size": data.image_size, "batch_size": data.batch_size}
+        if isinstance(self.method, TranslationConfig):
+            sizes["scale"] = getattr(data.derive, "scale", 1)
+        method = self.method.completed(**sizes)
         return self.model_copy(update={"data": data, "method": method})
 
 

@@ -64,7 +64,7 @@ class NoiseMethod(Method):
     generators: ClassVar[tuple[str, ...]] = ("G",)
     needs: ClassVar[Literal["pairs", "heaps", "images"]] = "images"
     compared: ClassVar[tuple[tuple[str, str], ...]] = ()
-    lower_is_better: ClassVar[tuple[str, ...]] = ("val/swd",)
+    lower_is_better: tuple[str, ...] = ("val/swd",)
     pictures_of_images: ClassVar[bool] = False
 
     config: Any
