@@ -124,7 +124,7 @@ def _metrics() -> tuple[str, Rows]:
 
     rows = []
     for metric in METRICS.values():
-        facts = {"what": metric.about, "per": metric.per, "better": metric.better, "source": metric.source}
+        facts = {"what": metric.about, "of": f"{metric.of}; {metric.better} is better", "source": metric.source}
         rows.append((metric.name, _facts(facts | {"needs": metric.needs})))
     return "metrics (i2i evaluate --metrics NAME,NAME)", rows
 

@@ -71,7 +71,13 @@ class Protocol(Config):
         return "RGB, whole image"
 
     def cut(self, image: files.Pixels) -> files.Pixels:
-        """Return an image ``[H, W, C]`` cut to a multiple of `modcrop`."""
+        """Return an image ``[H, W, C]`` cut to a multiple of `modcrop`.
+
+        Raises:
+            UserError: nothing is left.
+        """
+        if min(image.shape[:2]) < self.modcrop:
+            raise UserError(f"{_size(image)} cannot be cut to a multiple of {self.modcrop}")
         height, width = (side - side % self.modcrop for side in image.shape[:2])
         return image[:height, :width]
 
@@ -83,7 +89,7 @@ class Protocol(Config):
         """
         border, (height, width, channels) = self.crop_border, image.shape
         if min(height, width) <= 2 * border:
-            raise UserError(f"nothing of {width}x{height} is left without a border of {border} pixels")
+            raise UserError(f"nothing of {_size(image)} is left without a border of {border} pixels")
         inner = image[border : height - border, border : width - border]
         values = torch.from_numpy(inner.astype(np.float64)).permute(2, 0, 1)[None] * (
             LEVELS[1] / np.iinfo(image.dtype).max
@@ -244,14 +250,14 @@ class Evaluation:
             UserError: they differ in size, or do not suit a metric.
             ValueError: there was a pair of that name already.
         """
-        output, target = (None if image is None else self._opened(image) for image in (output, target))
-        if any(metric.of_pairs for metric in self.metrics) and output is not None and target is not None:
-            if name in self.images:
-                raise ValueError(f"there are two images of the name {name}")
-            try:
+        if name in self.images:
+            raise ValueError(f"there are two images of the name {name}")
+        try:
+            output, target = (None if image is None else self._opened(image) for image in (output, target))
+            if any(metric.of_pairs for metric in self.metrics) and output is not None and target is not None:
                 self.images[name] = self._compare(output, target)
-            except UserError as error:
-                raise UserError(f"{name}: {error}") from error
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
         for images, image in zip(self.sets, (output, target), strict=False):
             if image is not None:
                 images.add(_unit_range(image))

@@ -106,7 +106,7 @@ def write_report(
     if metric is not None and pictures is not None and result.images:
         for group, names in chosen(result, metric).items():
             parts.append(f"<h2>{group} by {escape(metric)}</h2>")
-            parts += [_section(name, result.images[name], pictures(name)) for name in names]
+            parts += [_section(name, result, pictures(name)) for name in names]
         parts.append(_all(result, metric))
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -150,9 +150,10 @@ def _as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "<table>" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
-def _section(name: str, values: Mapping[str, float], images: Pictures) -> str:
-    told = ", ".join(f"{metric} {formatted(metric, value)}" for metric, value in values.items())
-    shown = {caption: _as_picture(image) for caption, image in images.items()}
+def _section(name: str, result: Result, images: Pictures) -> str:
+    told = ", ".join(f"{metric} {formatted(metric, value)}" for metric, value in result.images[name].items())
+    compared = {caption: result.options.cut(images[caption]) for caption in ("output", "target")}
+    shown = {caption: _as_picture(image) for caption, image in {**images, **compared}.items()}
     shown[f"difference x {MAGNIFIED}"] = _difference(shown["output"], shown["target"])
     figures = "".join(
         f"<figure>{_img(picture)}<figcaption>{escape(caption)}</figcaption></figure>"

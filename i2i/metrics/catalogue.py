@@ -10,8 +10,8 @@ from i2i.errors import UserError, did_you_mean
 
 Kind = Literal["pixels", "masks", "lpips", "features", "logits"]
 
-TORCH_WEIGHTS = "in torch's cache; pip install 'i2i[metrics]'"
-ANY_FEATURES = f"Inception's weights {TORCH_WEIGHTS}; or features of your own"
+LIBRARIES = "pip install 'i2i[metrics]'"
+INCEPTION = f"InceptionV3's weights, {LIBRARIES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Metric:
     Attributes:
         name: as it is typed.
         about: what it is, in one line.
-        source: the paper.
         better: whether higher or lower values are better.
         kind: what it looks at: pixels, masks, a pair through LPIPS's network, features of two sets of images, or logits
             of one.
+        source: the paper, where there is one.
         needs: files and libraries that are not there from the start.
         digits: how many decimals tables show.
         unit: of its values, if they have one.
@@ -32,9 +32,9 @@ class Metric:
 
     name: str
     about: str
-    source: str
     better: Literal["higher", "lower"]
     kind: Kind
+    source: str = ""
     needs: str = ""
     digits: int = 4
     unit: str = ""
@@ -45,75 +45,73 @@ class Metric:
         return self.kind in ("pixels", "masks", "lpips")
 
     @property
-    def per(self) -> str:
-        """What it is a number of, in words."""
-        return {"features": "two sets of images", "logits": "the outputs as a set"}.get(self.kind, "pair of images")
+    def of(self) -> str:
+        """What it is a value of, in words."""
+        return {"features": "two sets of images", "logits": "one set of images"}.get(self.kind, "a pair of images")
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("psnr", "peak signal-to-noise ratio", "no single paper", "higher", "pixels", digits=2, unit="dB"),
-        Metric("ssim", "structural similarity", "Wang et al. 2004", "higher", "pixels"),
-        Metric("l1", "mean absolute difference, as a share of the range", "no single paper", "lower", "pixels"),
+        Metric("psnr", "peak signal-to-noise ratio", "higher", "pixels", digits=2, unit="dB"),
+        Metric("ssim", "structural similarity", "higher", "pixels", "Wang et al. 2004"),
+        Metric("l1", "mean absolute difference, as a share of the range", "lower", "pixels"),
         Metric(
             "lpips",
             "difference as AlexNet sees it, weighted after people's judgements",
-            "Zhang et al. 2018, version 0.1",
             "lower",
             "lpips",
-            f"AlexNet's weights {TORCH_WEIGHTS}",
+            "Zhang et al. 2018, version 0.1",
+            f"AlexNet's weights, {LIBRARIES}",
         ),
         Metric(
             "lpips-vgg",
-            "the same through VGG-16",
-            "Zhang et al. 2018, version 0.1",
+            "the same as VGG-16 sees it",
             "lower",
             "lpips",
-            f"VGG-16's weights {TORCH_WEIGHTS}",
+            "Zhang et al. 2018, version 0.1",
+            f"VGG-16's weights, {LIBRARIES}",
         ),
         Metric(
             "fid",
-            "Frechet distance of the features of two sets of images; biased where they are few",
-            "Heusel et al. 2017",
+            "Frechet distance of features; too high where images are few",
             "lower",
             "features",
-            ANY_FEATURES,
+            "Heusel et al. 2017",
+            f"{INCEPTION}; or --features",
             digits=2,
         ),
         Metric(
             "kid",
-            "kernel distance of the features; unbiased",
-            "Binkowski et al. 2018",
+            "kernel distance of features; right on average however few the images",
             "lower",
             "features",
-            ANY_FEATURES,
+            "Binkowski et al. 2018",
+            f"{INCEPTION}; or --features",
             digits=5,
         ),
         Metric(
             "mifid",
             "fid, made worse where outputs are copies of TARGETS, the training images",
-            "Bai et al. 2021",
             "lower",
             "features",
-            ANY_FEATURES,
+            "Bai et al. 2021",
+            f"{INCEPTION}; or --features",
             digits=2,
         ),
         Metric(
             "is",
-            "Inception Score: outputs are clear, each in its own way; knows no targets",
-            "Salimans et al. 2016",
+            "Inception Score: each output is clearly of a class, together they are of many",
             "higher",
             "logits",
-            f"Inception's weights {TORCH_WEIGHTS}",
+            "Salimans et al. 2016",
+            INCEPTION,
             digits=2,
         ),
-        Metric("iou", "intersection over union of marks", "no single paper", "higher", "masks"),
-        Metric("f1", "harmonic mean of precision and recall of marks", "no single paper", "higher", "masks"),
-        Metric(
-            "precision", "share of the output's marks that the target has too", "no single paper", "higher", "masks"
-        ),
-        Metric("recall", "share of the target's marks that the output has too", "no single paper", "higher", "masks"),
+        Metric("iou", "intersection over union of a mask's marks", "higher", "masks"),
+        Metric("f1", "harmonic mean of precision and recall", "higher", "masks"),
+        Metric("precision", "share of the output's marks that the target has too", "higher", "masks"),
+        Metric("recall", "share of the target's marks that the output has too", "higher", "masks"),
     )
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,52 @@ class Inception:
         return Seen(features.cpu(), logits.cpu())
 
 
-class TorchScript:
+class OwnFeatures(ABC):
+    """Features by a file of the user's own.
+
+    Args:
+        path: of the file.
+    """
+
+    has_logits = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.label = f"features of {path.name} (sha256 {digest[:12]})"
+        self._size: int | None = None
+
+    def __call__(self, images: Tensor) -> Seen:
+        """Return features [N, D].
+
+        Raises:
+            UserError: the network does not take these images, or gives no features, or others than before.
+        """
+        rgb = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        try:
+            features = self._run(rgb)
+        except Exception as error:  # of code that is not ours
+            raise UserError(f"{self.path}: does not take images {list(rgb.shape)} ({_last_line(error)})") from error
+        if not isinstance(features, Tensor) or features.dim() != 2 or len(features) != len(images):
+            given = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
+            raise UserError(f"{self.path}: gives {given} for images {list(rgb.shape)}, and features are [N, D]")
+        self._size = self._size or features.shape[1]
+        if features.shape[1] != self._size:
+            raise UserError(
+                f"{self.path}: gives {features.shape[1]} features for images {list(rgb.shape)} and {self._size} for "
+                "others; it must pool them, or resize its images"
+            )
+        if not features.isfinite().all():
+            raise UserError(f"{self.path}: gives features that are not finite")
+        return Seen(features.float().cpu())
+
+    @abstractmethod
+    def _run(self, images: Tensor) -> Any:
+        """Return what the network gives."""
+
+
+class TorchScript(OwnFeatures):
     """Features by a TorchScript file; it is code.
 
     Args:
@@ -103,31 +149,21 @@ class TorchScript:
         UserError: it is no such file.
     """
 
-    has_logits = False
-
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+        super().__init__(path)
+        self.device = device
         try:
             with warnings.catch_warnings(action="ignore"):  # torch would have everyone export in another format
                 self.network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
         except Exception as error:
             raise UserError(f"{path}: is no TorchScript file, or is damaged; save one by torch.jit.save") from error
-        self.path, self.device, self.label = path, device, f"features of {_identified(path)}"
 
-    def __call__(self, images: Tensor) -> Seen:
-        """Return features [N, D].
-
-        Raises:
-            UserError: the network does not take these images, or gives something else.
-        """
-        try:
-            with exact():
-                features = self.network(_as_rgb(images).to(self.device))
-        except Exception as error:  # of code that is not ours
-            raise _refused(self.path, images, error) from error
-        return Seen(_checked(self.path, images, features))
+    def _run(self, images: Tensor) -> Any:
+        with exact():
+            return self.network(images.to(self.device))
 
 
-class Onnx:
+class Onnx(OwnFeatures):
     """Features by an ONNX file, on the CPU. Where it takes one size alone, images are resized to that, antialiased.
 
     Args:
@@ -137,9 +173,8 @@ class Onnx:
         UserError: it is no such file, does not take images, or onnxruntime is not installed.
     """
 
-    has_logits = False
-
     def __init__(self, path: Path) -> None:
+        super().__init__(path)
         try:
             from onnxruntime import InferenceSession
         except ImportError as error:
@@ -152,29 +187,17 @@ class Onnx:
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
             raise UserError(f"{path}: must take one input of floats, [N, 3, H, W]")
         count, _, height, width = inputs[0].shape
-        self.path, self.input = path, inputs[0].name
+        self.input = inputs[0].name
         self.one_by_one = count == 1
-        self.size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
-        resized = f", images resized to {width}x{height}" if self.size else ""
-        self.label = f"features of {_identified(path)}{resized}"
+        self.side = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+        if self.side:
+            self.label += f", images resized to {width}x{height}"
 
-    def __call__(self, images: Tensor) -> Seen:
-        """Return features [N, D].
-
-        Raises:
-            UserError: the network does not take these images, or gives something else.
-        """
-        x = _as_rgb(images)
-        if self.size and x.shape[2:] != self.size:
-            x = interpolate(x, self.size, mode="bicubic", antialias=True).clamp(0, 1)
-        try:
-            parts = [
-                torch.from_numpy(self.session.run(None, {self.input: part.numpy()})[0])
-                for part in torch.split(x.contiguous(), 1 if self.one_by_one else len(x))
-            ]
-        except Exception as error:  # of the runtime, which has its own kinds
-            raise _refused(self.path, images, error) from error
-        return Seen(_checked(self.path, images, torch.cat(parts)))
+    def _run(self, images: Tensor) -> Tensor:
+        if self.side and images.shape[2:] != self.side:
+            images = interpolate(images, self.side, mode="bicubic", antialias=True).clamp(0, 1)
+        parts = torch.split(images.contiguous(), 1 if self.one_by_one else len(images))
+        return torch.cat([torch.from_numpy(self.session.run(None, {self.input: part.numpy()})[0]) for part in parts])
 
 
 def load_extractor(
@@ -256,30 +279,6 @@ def exact() -> Iterator[None]:
         yield
 
 
-def _as_rgb(images: Tensor) -> Tensor:
-    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-
-
-def _checked(path: Path, images: Tensor, features: Any) -> Tensor:
-    """Return what a user's network gave, if it is features."""
-    if not isinstance(features, Tensor) or features.dim() != 2 or len(features) != len(images):
-        given = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
-        raise UserError(f"{path}: gives {given} for images {list(images.shape)}, and features are [N, D]")
-    if not features.isfinite().all():
-        raise UserError(f"{path}: gives features that are not finite")
-    return features.float().cpu()
-
-
-def _refused(path: Path, images: Tensor, error: Exception) -> UserError:
-    return UserError(f"{path}: does not take images {list(images.shape)} ({_last_line(error)})")
-
-
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shorten(lines[-1] if lines else type(error).__name__, 160)
-
-
-def _identified(path: Path) -> str:
-    """Return a file's name and the first digits of its content's sha256, by which figures can be told apart."""
-    with path.open("rb") as file:
-        return f"{path.name} (sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"

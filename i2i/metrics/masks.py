@@ -34,8 +34,8 @@ def found(output: Mask, target: Mask, tolerance: float = 0) -> Found:
     """Compare the marks of a mask with those of its target.
 
     A pixel that is marked in one counts as right if one within `tolerance` of it is marked in the other; thin marks
-    such as cracks are drawn by hand no more exactly than that (2 pixels in Zou et al. 2012, 5 in Shi et al. 2016). So
-    precision is a share of the output's pixels, and recall of the target's.
+    such as cracks are drawn by hand no more exactly than that, and their detectors are allowed 2 pixels. So precision
+    is a share of the output's pixels, and recall of the target's.
 
     Args:
         output: [H, W], true where it is marked.

@@ -54,7 +54,7 @@ def _covariance_root(features: Tensor) -> Tensor:
 def kernel_distance(
     features_a: Tensor, features_b: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0
 ) -> Spread:
-    """Return the squared maximum mean discrepancy under (x.y / D + 1)^3: KID (Binkowski et al. 2018, section 4).
+    """Return the squared maximum mean discrepancy under (x.y / D + 1)^3: KID (Binkowski et al. 2018).
 
     The estimate is unbiased, and so may be a little below 0. It is the mean over random subsets, as papers report it
     with their deviation; sets that are no larger than one subset are taken whole.
@@ -131,7 +131,7 @@ def memorization_distance(features: Tensor, reference: Tensor) -> float:
 
 
 def mifid(features: Tensor, reference: Tensor) -> float:
-    """Return FID, divided by the memorization distance where that is below 0.1: MiFID (Bai et al. 2021, section 3).
+    """Return FID, divided by the memorization distance where that is below 0.1: MiFID (Bai et al. 2021).
 
     Args:
         features: [N, D] of the images, N from 2.
