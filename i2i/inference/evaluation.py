@@ -120,6 +120,12 @@ class Networks:
     extractor: Extractor | None = None
     device: torch.device | str = "cpu"
 
+    def serve(self, metric: Metric) -> bool:
+        """Say whether a metric has the network that it looks through, if it does."""
+        if metric.kind == "lpips":
+            return metric.name in self.lpips
+        return self.extractor is not None or metric.kind not in ("features", "logits")
+
 
 def load_networks(
     metrics: Sequence[str],
@@ -223,6 +229,7 @@ class Evaluation:
 
     Raises:
         UserError: there is no such metric.
+        ValueError: a metric's network is not there.
     """
 
     def __init__(
@@ -231,6 +238,8 @@ class Evaluation:
         self.metrics = metrics_named(metrics)
         self.protocol = protocol or Protocol()
         self.networks = networks or Networks()
+        if lacking := [metric.name for metric in self.metrics if not self.networks.serve(metric)]:
+            raise ValueError(f"{', '.join(lacking)} look through networks; give those of load_networks({lacking})")
         self.images: dict[str, dict[str, float]] = {}
         self.sets = [FeatureSet(self.networks.extractor) for _ in "ab"] if self.networks.extractor else []
         self._converted = self._equal = 0
@@ -298,11 +307,11 @@ class Evaluation:
                     try:
                         scores[metric.name] = _set_score(metric, outputs, targets)
                     except ValueError as error:
-                        notes.append(f"{metric.name} is left out: {error}")
+                        notes.append(f"'{metric.name}' is left out: {error}")
             notes += [note for note in [_few(scores, outputs)] if note]
         return Result(
             {metric.name: scores[metric.name] for metric in self.metrics if metric.name in scores},
-            self.images,
+            dict(self.images),
             self.describe(),
             tuple(notes),
             self.protocol,

@@ -194,7 +194,7 @@ def test_notes_say_what_a_reader_should_know() -> None:
     assert notes[2].endswith(
         "of the targets' pixels are white, so taken for marks; if the marks are black: --marks black"
     )
-    assert notes[3] == "is is left out: 10 splits take at least 20 images"
+    assert notes[3] == "'is' is left out: 10 splits take at least 20 images"
     assert notes[4].startswith("fid: too high where images are no more than features (3)")
     assert len(notes) == 5
 
@@ -269,15 +269,19 @@ def test_names_are_taken_once() -> None:
 
 def test_networks_are_loaded_for_what_needs_them(tmp_path: Path) -> None:
     assert load_networks(["psnr", "iou"]) == Networks()
+    seeing = [name for name, entry in METRICS.items() if entry.kind not in ("pixels", "masks")]
+    for name in seeing:
+        with pytest.raises(ValueError, match=f"{name} look through networks"):
+            Evaluation(["psnr", name])
     for metrics, reason in (
         (["psnr"], "no metric looks at features"),
         (["fid", "is"], "'is' is of Inception's classes"),
     ):
         with pytest.raises(UserError, match=reason):
             load_networks(metrics, features=tmp_path / "own.onnx")
-    for metric in ("lpips", "lpips-vgg", "fid", "kid", "mifid", "is"):
         with pytest.raises(UserError, match=r"\.pth: is missing, and"):
-            load_networks([metric], weights=tmp_path)
+            load_networks([name], weights=tmp_path)
+    assert seeing == ["lpips", "lpips-vgg", "fid", "kid", "mifid", "is"]
     for metrics, reason in (([], "names none"), (["psnr", "fdi"], "no metric 'fdi'; did you mean 'fid'")):
         with pytest.raises(UserError, match=reason):
             Evaluation(metrics)
