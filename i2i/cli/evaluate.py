@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from i2i.cli.options import Device, Overwrite
+
 if TYPE_CHECKING:
     from i2i.inference.evaluation import Result
 
@@ -43,8 +45,8 @@ def evaluate(
     rank: Annotated[
         str | None, typer.Option(metavar="NAME", help="Metric by which the page chooses images (the first).")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; for networks.")] = "auto",
+    overwrite: Overwrite = False,
+    device: Device = "auto",
 ) -> int:
     """Measure outputs against their targets: i2i evaluate cats/ photos/."""
     from rich.console import Console
@@ -59,11 +61,14 @@ def evaluate(
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     of_pairs = [metric.name for metric in metrics_named(names) if metric.of_pairs]
+    if rank is not None and report is None:
+        raise UserError("--rank: belongs to --report; add that, or leave it out")
     if rank is not None and rank not in of_pairs:
         raise UserError(f"--rank {rank}: must be one of the metrics of pairs that are measured ({', '.join(of_pairs)})")
     json_file = file_for("--json", json_file, "measured.json", overwrite)
     page = file_for("--report", report, "report.html", overwrite)
     protocol = Protocol(color=color, crop_border=crop_border, modcrop=modcrop, tolerance=tolerance, marks=marks)
+    protocol.refuse_idle(metrics_named(names))
     couples = find_couples(outputs.expanduser(), targets.expanduser() if targets else None, names, protocol, typer.echo)
     networks = load_networks(
         names,

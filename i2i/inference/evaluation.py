@@ -38,6 +38,8 @@ FEATURE_METRICS: dict[str, Callable[[Tensor, Tensor], Spread]] = {
     "kid": kernel_distance,
     "mifid": lambda outputs, targets: Spread(mifid(outputs, targets), None),
 }
+# What protocol options are for; the others are for all metrics.
+OPTION_KINDS: dict[str, Kind] = {"color": "pixels", "crop_border": "pixels", "tolerance": "masks", "marks": "masks"}
 LPIPS_NETWORKS: dict[str, Literal["alex", "vgg"]] = {"lpips": "alex", "lpips-vgg": "vgg"}
 
 
@@ -59,6 +61,18 @@ class Protocol(Config):
     modcrop: Annotated[int, Field(ge=1)] = 1
     tolerance: Annotated[float, Field(ge=0)] = 0
     marks: Literal["white", "black"] = "white"
+
+    def refuse_idle(self, metrics: Sequence[Metric]) -> None:
+        """Refuse options that were changed and mean nothing to any of the metrics.
+
+        Raises:
+            UserError: there is one.
+        """
+        for option, kind in OPTION_KINDS.items():
+            if getattr(self, option) != type(self).model_fields[option].default and kind not in _kinds(metrics):
+                fitting = ", ".join(metric.name for metric in METRICS.values() if metric.kind == kind)
+                flag = option.replace("_", "-")
+                raise UserError(f"--{flag}: belongs to {fitting}; add one of them to --metrics, or leave it out")
 
     def describe(self, kind: Kind) -> str:
         """Say in one line what is compared by metrics of a kind, save for networks."""
@@ -147,15 +161,15 @@ def load_networks(
     Raises:
         UserError: a file or a library is missing, or a file is not what it should be.
     """
-    kinds = {metric.kind: metric.name for metric in metrics_named(metrics)}
+    kinds = _kinds(metrics_named(metrics))
     if features and "features" not in kinds:
         raise UserError("--features: no metric looks at features; add one to --metrics, such as kid, or leave it out")
     if features and "logits" in kinds:
-        raise UserError(f"--features: '{kinds['logits']}' is of Inception's classes; leave one of them out")
+        raise UserError("--features: the Inception Score is of InceptionV3's classes; leave that or 'is' out")
     return Networks(
         {name: Lpips(LPIPS_NETWORKS[name], weights).to(device) for name in metrics if name in LPIPS_NETWORKS},
         load_extractor(features, weights=weights, device=device, trust=trust)
-        if {"features", "logits"} & kinds.keys()
+        if {"features", "logits"} & kinds
         else None,
         device,
     )
@@ -281,7 +295,7 @@ class Evaluation:
             output = files.to_channels(output, target.shape[2])
             self._converted += 1
         self._equal += np.array_equal(output, target)
-        kinds = {metric.kind for metric in self.metrics}
+        kinds = _kinds(self.metrics)
         values: dict[str, float] = {}
         if "pixels" in kinds:
             x, y = self.protocol.values(output), self.protocol.values(target)
@@ -380,6 +394,10 @@ def _few(scores: Mapping[str, Score], outputs: Seen | None) -> str | None:
         f"{', '.join(few)}: too high where images are no more than features ({size:,}); compare at equal numbers of "
         "images alone, or take kid"
     )
+
+
+def _kinds(metrics: Sequence[Metric]) -> set[Kind]:
+    return {metric.kind for metric in metrics}
 
 
 def _unit_range(image: files.Pixels) -> Tensor:

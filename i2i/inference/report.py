@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -53,7 +54,7 @@ def file_for(flag: str, path: Path | None, name: str, overwrite: bool) -> Path |
         overwrite: whether a file that exists may be replaced.
 
     Raises:
-        UserError: the file exists, or its folder is a file.
+        UserError: the file exists, or its folder is a file or may not be written to.
     """
     if path is None:
         return None
@@ -62,8 +63,10 @@ def file_for(flag: str, path: Path | None, name: str, overwrite: bool) -> Path |
         path = path / name
     if path.exists() and not overwrite:
         raise UserError(f"{flag} {path}: exists already; add --overwrite")
-    if blocked := next((folder for folder in path.absolute().parents if folder.is_file()), None):
-        raise UserError(f"{flag} {path}: {blocked} is a file; give another folder")
+    standing = next(place for place in path.absolute().parents if place.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        reason = "may not be written to" if standing.is_dir() else "is a file"
+        raise UserError(f"{flag} {path}: {standing} {reason}; give another folder")
     return path
 
 

@@ -103,9 +103,14 @@ def test_sets_by_features_of_ones_own(capsys: Capture) -> None:
         (["target", "--metrics", "pnsr"], "there is no metric 'pnsr'; did you mean 'psnr'?"),
         (["target", "--metrics", " , "], "--metrics: names none"),
         (
-            ["target", "--rank", "fid"],
+            ["target", "--rank", "fid", "--report", "page"],
             "--rank fid: must be one of the metrics of pairs that are measured (psnr, ssim, l1)",
         ),
+        (["target", "--rank", "l1"], "--rank: belongs to --report; add that, or leave it out"),
+        (["target", "--tolerance", "2"], "--tolerance: belongs to iou, f1, precision, recall; add one of them"),
+        (["target", "--marks", "black"], "--marks: belongs to iou, f1"),
+        (["target", "--metrics", "fid", "--color", "y"], "--color: belongs to psnr, ssim, l1; add one of them"),
+        (["target", "--metrics", "iou", "--crop-border", "4"], "--crop-border: belongs to psnr, ssim, l1"),
         ([], "TARGETS is missing, which psnr, ssim, l1 needs: i2i evaluate out TARGETS"),
         (["gone"], "gone: there is no such folder"),
         (
