@@ -1,0 +1,112 @@
+"""`i2i evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from i2i.cli.options import Device, Overwrite
+
+if TYPE_CHECKING:
+    from i2i.inference.evaluation import Result
+
+
+def evaluate(
+    outputs: Annotated[Path, typer.Argument(metavar="OUTPUTS", help="A folder of images, or one image.")],
+    targets: Annotated[
+        Path | None, typer.Argument(metavar="TARGETS", help="What they should be: a folder with the same names.")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(metavar="NAME,NAME", help="What to measure; see: i2i list metrics.")
+    ] = "psnr,ssim,l1",
+    color: Annotated[
+        Literal["rgb", "y"], typer.Option(help="psnr, ssim and l1 of RGB, or of Y as for super-resolution.")
+    ] = "rgb",
+    crop_border: Annotated[int, typer.Option(min=0, help="Pixels at each side that psnr, ssim and l1 leave out.")] = 0,
+    modcrop: Annotated[int, typer.Option(min=1, metavar="SCALE", help="Cut images to a multiple of this.")] = 1,
+    tolerance: Annotated[float, typer.Option(min=0, help="Pixels by which marks of masks may be off.")] = 0,
+    marks: Annotated[Literal["white", "black"], typer.Option(help="Which pixels of masks are the marks.")] = "white",
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="fid, kid and mifid in features of your own: a .onnx, or a TorchScript .pt."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the files of weights (torch's cache).")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run the code of a TorchScript file.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all values, per image and on the whole.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html|DIR", help="Write a page with the best and the worst images.")
+    ] = None,
+    rank: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Metric by which the page chooses images (the first).")
+    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> int:
+    """Measure outputs against their targets: i2i evaluate cats/ photos/."""
+    from rich.console import Console
+
+    from i2i.engine.writers import progress
+    from i2i.errors import UserError
+    from i2i.inference.couples import find_couples, measure, write_record
+    from i2i.inference.evaluation import Evaluation, Protocol, load_networks
+    from i2i.inference.report import file_for, write_report
+    from i2i.metrics import metrics_named
+    from i2i.optim import choose_device
+
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    of_pairs = [metric.name for metric in metrics_named(names) if metric.of_pairs]
+    if rank is not None and report is None:
+        raise UserError("--rank: belongs to --report; add that, or leave it out")
+    if rank is not None and rank not in of_pairs:
+        raise UserError(f"--rank {rank}: must be one of the metrics of pairs that are measured ({', '.join(of_pairs)})")
+    json_file = file_for("--json", json_file, "measured.json", overwrite)
+    page = file_for("--report", report, "report.html", overwrite)
+    protocol = Protocol(color=color, crop_border=crop_border, modcrop=modcrop, tolerance=tolerance, marks=marks)
+    protocol.refuse_idle(metrics_named(names))
+    couples = find_couples(outputs.expanduser(), targets.expanduser() if targets else None, names, protocol, typer.echo)
+    networks = load_networks(
+        names,
+        features=features.expanduser() if features else None,
+        weights=weights.expanduser() if weights else None,
+        device=choose_device(device),
+        trust=trust,
+    )
+    evaluation = Evaluation(names, protocol, networks)
+    with progress(Console(), "image") as told:
+        measured = measure(evaluation, couples, told)
+    _print(measured.result)
+    for line in measured.failures:
+        typer.echo(f"failed: {line}", err=True)
+    if json_file:
+        write_record(json_file, outputs, targets, couples, measured)
+        typer.echo(f"json: {json_file}")
+    if page:
+        pictures = {couple.name: couple.pictures for couple in couples}
+        title = f"{outputs} against {targets}" if targets else str(outputs)
+        by = rank or next(iter(of_pairs), None)
+        write_report(page, title, measured.result, by, lambda name: pictures[name](), measured.failures)
+        typer.echo(f"report: {page}")
+    return 1 if measured.failures else 0
+
+
+def _print(result: Result) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from i2i.inference.report import COLUMNS, row
+
+    table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0), header_style="italic")
+    for metric, score in result.scores.items():
+        table.add_row(*row(metric, score))
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    for line in result.protocol:
+        console.print(line, style="dim", soft_wrap=True)
+    for line in result.notes:
+        console.print(f"note: {line}", soft_wrap=True)
