@@ -104,10 +104,8 @@ class Protocol(Config):
         border, (height, width, channels) = self.crop_border, image.shape
         if min(height, width) <= 2 * border:
             raise UserError(f"nothing of {_size(image)} is left without a border of {border} pixels")
-        inner = image[border : height - border, border : width - border]
-        values = torch.from_numpy(inner.astype(np.float64)).permute(2, 0, 1)[None] * (
-            LEVELS[1] / np.iinfo(image.dtype).max
-        )
+        inner = image[border : height - border, border : width - border].transpose(2, 0, 1)[None]
+        values = torch.from_numpy(inner * (LEVELS[1] / np.iinfo(image.dtype).max))
         if self.color == "rgb" or channels == 1:
             return values
         if channels != 3:
