@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    outputs: Annotated[Path, typer.Argument(metavar="OUTPUTS", help="A folder of images, or one image.")],
+    outputs: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUTS|RUN", help="A folder of images, an image, or a model that is to make them."),
+    ],
     targets: Annotated[
         Path | None, typer.Argument(metavar="TARGETS", help="What they should be: a folder with the same names.")
     ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Of a RUN: a data set or a folder to try it on; its own if left out.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Of a RUN: train, val or test; test if there is one.")] = None,
+    direction: Annotated[Literal["AtoB", "BtoA"] | None, typer.Option(help="Of a RUN that goes both ways.")] = None,
     metrics: Annotated[
         str, typer.Option(metavar="NAME,NAME", help="What to measure; see: i2i list metrics.")
     ] = "psnr,ssim,l1",
@@ -48,14 +56,19 @@ def evaluate(
     overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> int:
-    """Measure outputs against their targets: i2i evaluate cats/ photos/."""
+    """Measure outputs against their targets, or a model: i2i evaluate cats/ photos/; i2i evaluate runs/my_run."""
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
     from rich.console import Console
 
     from i2i.engine.writers import progress
     from i2i.errors import UserError
-    from i2i.inference.couples import find_couples, measure, write_record
+    from i2i.inference import load
+    from i2i.inference.couples import find_couples, measure, without_partner, write_record
     from i2i.inference.evaluation import Evaluation, Protocol, load_networks
     from i2i.inference.report import file_for, write_report
+    from i2i.inference.trials import is_model, try_on
     from i2i.metrics import metrics_named
     from i2i.optim import choose_device
 
@@ -69,7 +82,12 @@ def evaluate(
     page = file_for("--report", report, "report.html", overwrite)
     protocol = Protocol(color=color, crop_border=crop_border, modcrop=modcrop, tolerance=tolerance, marks=marks)
     protocol.refuse_idle(metrics_named(names))
-    couples = find_couples(outputs.expanduser(), targets.expanduser() if targets else None, names, protocol, typer.echo)
+    tried = is_model(outputs.expanduser())
+    if tried and targets is not None:
+        raise UserError(f"{targets}: {outputs} is a model, whose targets are those of a data set; say --data {targets}")
+    for flag, value in (("--data", data), ("--split", split), ("--direction", direction)):
+        if value is not None and not tried:
+            raise UserError(f"{flag}: is for a model, and {outputs} is none; leave it out, or give a run")
     networks = load_networks(
         names,
         features=features.expanduser() if features else None,
@@ -78,20 +96,39 @@ def evaluate(
         trust=trust,
     )
     evaluation = Evaluation(names, protocol, networks)
-    with progress(Console(), "image") as told:
-        measured = measure(evaluation, couples, told)
-    _print(measured.result)
-    for line in measured.failures:
-        typer.echo(f"failed: {line}", err=True)
-    if json_file:
-        write_record(json_file, outputs, targets, couples, measured)
-        typer.echo(f"json: {json_file}")
-    if page:
-        pictures = {couple.name: couple.pictures for couple in couples}
-        title = f"{outputs} against {targets}" if targets else str(outputs)
-        by = rank or next(iter(of_pairs), None)
-        write_report(page, title, measured.result, by, lambda name: pictures[name](), measured.failures)
-        typer.echo(f"report: {page}")
+    about: dict[str, Any]
+    with ExitStack() as until_measured:
+        if tried:
+            translator = load(outputs, direction=direction, device=device, trust=trust)
+            typer.echo(f"model: {translator.describe()}")
+            made = Path(until_measured.enter_context(TemporaryDirectory()))
+            with progress(Console(), "image") as told:
+                trials = try_on(translator, data, split, names, made, typer.echo, told)
+            couples, failures = trials.couples, trials.failures
+            about = {"model": translator.describe(), "data": trials.images}
+            title = f"{outputs} on {trials.images}"
+        else:
+            folders = outputs.expanduser(), targets.expanduser() if targets else None
+            couples, failures = find_couples(*folders, names, protocol, typer.echo), ()
+            about = {
+                "outputs": str(outputs),
+                "targets": str(targets),
+                "without_partner": without_partner(couples, names),
+            }
+            title = f"{outputs} against {targets}" if targets else str(outputs)
+        with progress(Console(), "image") as told:
+            measured = measure(evaluation, couples, told, failures)
+        _print(measured.result)
+        for line in measured.failures:
+            typer.echo(f"failed: {line}", err=True)
+        if json_file:
+            write_record(json_file, about, measured)
+            typer.echo(f"json: {json_file}")
+        if page:
+            pictures = {couple.name: couple.pictures for couple in couples}
+            by = rank or next(iter(of_pairs), None)
+            write_report(page, title, measured.result, by, lambda name: pictures[name](), measured.failures)
+            typer.echo(f"report: {page}")
     return 1 if measured.failures else 0
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from typing import Protocol as Protocol_
 
 from i2i.data import files
 from i2i.data.listing import Found, list_found, unwrap
@@ -44,6 +46,23 @@ class Couple:
             for caption, image in zip(("output", "target"), self.read(), strict=True)
             if image is not None
         }
+
+
+class Comparable(Protocol_):
+    """An output and its target, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """Of the image."""
+        ...
+
+    def read(self) -> tuple[files.Pixels | None, files.Pixels | None]:
+        """Return output and target."""
+        ...
+
+    def pictures(self) -> dict[str, files.Pixels]:
+        """Return them, and what else there is to see, by caption."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,13 @@ def unmatched(couples: Sequence[Couple]) -> tuple[list[Path], list[Path]]:
     )
 
 
+def without_partner(couples: Sequence[Couple], metrics: Sequence[str]) -> list[str]:
+    """Return the files without a partner, where a metric compares pairs."""
+    if not any(metric.of_pairs for metric in metrics_named(metrics)):
+        return []
+    return [str(path) for paths in unmatched(couples) for path in paths]
+
+
 def refuse_unequal(couples: Sequence[Couple], protocol: Protocol) -> None:
     """Refuse outputs of other sizes than their targets', by their headers; files that cannot be read fail later.
 
@@ -160,7 +186,10 @@ def _size(path: Path, multiple: int) -> str:
 
 
 def measure(
-    evaluation: Evaluation, couples: Sequence[Couple], progress: Callable[[int, int], None] | None = None
+    evaluation: Evaluation,
+    couples: Sequence[Comparable],
+    progress: Callable[[int, int], None] | None = None,
+    failed: Sequence[str] = (),
 ) -> Measured:
     """Measure every couple; those that cannot be read are named, and the rest are measured.
 
@@ -168,11 +197,12 @@ def measure(
         evaluation: takes the images.
         couples: their files.
         progress: told (done, all).
+        failed: what has failed before, in words.
 
     Raises:
         UserError: an image does not suit a metric.
     """
-    failures: list[str] = []
+    failures = [*failed]
     for done, (couple, images) in enumerate(_read_ahead(couples), start=1):
         if isinstance(images, UserError):
             failures.append(str(images))
@@ -186,10 +216,10 @@ def measure(
 Images = tuple[files.Pixels | None, files.Pixels | None]
 
 
-def _read_ahead(couples: Sequence[Couple]) -> Iterator[tuple[Couple, Images | UserError]]:
+def _read_ahead(couples: Sequence[Comparable]) -> Iterator[tuple[Comparable, Images | UserError]]:
     """Read in threads and yield in order; what cannot be read comes as its error."""
     with ThreadPoolExecutor(READERS, "read") as readers:
-        reading: deque[tuple[Couple, Future[Images]]] = deque()
+        reading: deque[tuple[Comparable, Future[Images]]] = deque()
         upcoming = iter(couples)
         while True:
             while len(reading) < AHEAD and (following := next(upcoming, None)) is not None:
@@ -203,20 +233,16 @@ def _read_ahead(couples: Sequence[Couple]) -> Iterator[tuple[Couple, Images | Us
                 yield couple, error
 
 
-def write_record(
-    path: Path, outputs: Path, targets: Path | None, couples: Sequence[Couple], measured: Measured
-) -> None:
+def write_record(path: Path, about: Mapping[str, Any], measured: Measured) -> None:
     """Write all that was measured as JSON.
+
+    Args:
+        path: the file.
+        about: what was measured.
+        measured: the values.
 
     Raises:
         OSError: the file cannot be written.
     """
-    without = unmatched(couples) if measured.result.images else ([], [])
-    record = {
-        "outputs": str(outputs),
-        "targets": str(targets) if targets else None,
-        **measured.result.record(),
-        "without_partner": [str(path) for paths in without for path in paths],
-        "failed": [*measured.failures],
-    }
+    record = {**about, **measured.result.record(), "failed": [*measured.failures]}
     files.write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
