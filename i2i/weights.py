@@ -43,7 +43,7 @@ class Weights:
 
         path = (folder or Path(torch.hub.get_dir(), "checkpoints")) / self.name
         if not path.is_file():
-            elsewhere = "" if folder else ", or name the folder that holds it with --weights"
+            elsewhere = "" if folder else " (i2i evaluate finds it in other folders too: --weights)"
             raise UserError(f"{path}: is missing, and {what} takes it: fetch it from {self.url}{elsewhere}")
         try:
             with path.open("rb") as file:

@@ -19,8 +19,8 @@ def test_a_file_is_found_where_torch_keeps_it_or_where_it_is_said_to_lie(
     with pytest.raises(UserError) as missing:
         weights.find("LPIPS")
     assert str(missing.value) == (
-        f"{cached}: is missing, and LPIPS takes it: fetch it from https://example.org/net.pth, or name the folder that "
-        "holds it with --weights"
+        f"{cached}: is missing, and LPIPS takes it: fetch it from https://example.org/net.pth (i2i evaluate "
+        "finds it in other folders too: --weights)"
     )
     with pytest.raises(UserError, match=rf"{given}: is missing, .* fetch it from https://example.org/net.pth$"):
         weights.find("LPIPS", tmp_path)

@@ -112,7 +112,7 @@ def evaluate(
             couples, failures = find_couples(*folders, names, protocol, typer.echo), ()
             about = {
                 "outputs": str(outputs),
-                "targets": str(targets),
+                "targets": str(targets) if targets else None,
                 "without_partner": without_partner(couples, names),
             }
             title = f"{outputs} against {targets}" if targets else str(outputs)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from i2i.config import Config, Layer, read_yaml, resolve
+from i2i.config import Config, Layer, OneOrMore, read_yaml, resolve
 from i2i.data import DataConfig, Source, find_source
-from i2i.errors import UserError
+from i2i.errors import UserError, did_you_mean
 from i2i.inference.trained import TrainedModel, TrainedNetwork, open_model
 from i2i.methods import METHODS, MethodConfig, Pix2PixConfig
 from i2i.methods.base import TranslationConfig
+from i2i.metrics import METRICS
 from i2i.nn import Imported
 from i2i.optim import OptimConfig, PrecisionName
 from i2i.resources import find_yaml
@@ -33,6 +34,10 @@ class TrainConfig(Config):
         ema: decay of the generator's averaged weights; None: no average, as in the papers.
         log_every: steps between lines of scalars; None: about a hundred in a run, at most 50 steps apart.
         validate_every: steps between validations and sheets; None: twenty in a run, 50 to 1000 steps apart.
+        metrics: what is measured on the validation images besides, by names that `i2i list metrics` shows; scalars
+            ``metric/NAME``.
+        best: the validation scalar by which the best checkpoint is kept, such as ``val/psnr`` or ``metric/lpips``;
+            None: the method's own.
         sheet_rows: validation images on a sheet.
         checkpoint_minutes: minutes between checkpoints.
         checkpoint_every: steps between checkpoints, beside the minutes; None: by minutes alone.
@@ -50,11 +55,21 @@ class TrainConfig(Config):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: PositiveInt | None = None
     validate_every: PositiveInt | None = None
+    metrics: Annotated[tuple[str, ...], OneOrMore] = ()
+    best: str | None = None
     sheet_rows: PositiveInt = 8
     checkpoint_minutes: PositiveFloat = 10.0
     checkpoint_every: PositiveInt | None = None
     keep: PositiveInt = 3
     keep_every: PositiveInt | None = None
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(f"there is no metric '{name}'{did_you_mean(name, METRICS)} (see: i2i list metrics)")
+        return names
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:

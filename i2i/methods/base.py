@@ -163,6 +163,13 @@ class Method(ABC):
         """
 
     @abstractmethod
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return what metrics compare: images that were made, and what they should be, or be like.
+
+        Both are [N, C, H, W] in [-1, 1]; their key is what tells directions apart, and is appended to a metric's name.
+        """
+
+    @abstractmethod
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return the columns of a contact sheet by caption, each ``[N, C, H, W]`` in [-1, 1]."""
 

@@ -219,6 +219,11 @@ class CycleGAN(Method):
         cycle_b = (g_ab(g_ba(real_b)).float() - real_b).abs().mean(dim=(1, 2, 3))
         return {"val/cycle": (cycle_a + cycle_b) / 2, "val/cycle_a": cycle_a, "val/cycle_b": cycle_b}
 
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return the translations in both directions, and images of the domains they went to."""
+        real_a, real_b = batch["a"], batch["b"]
+        return {"_ab": (generators["G_AB"](real_a), real_b), "_ba": (generators["G_BA"](real_b), real_a)}
+
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return both directions: the image, its translation, the cycle back and the identity."""
         real_a, real_b = batch["a"], batch["b"]

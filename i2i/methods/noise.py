@@ -92,6 +92,11 @@ class NoiseMethod(Method):
         fake = generators["G"](self.noise(len(real)), self.labels(batch)).float()
         return {"val/swd": sliced_wasserstein(fake, real).expand(len(real))}
 
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return images made of noise, of the labels of the real ones, and these."""
+        real = batch["image"]
+        return {"": (generators["G"](self.noise(len(real)), self.labels(batch)), real)}
+
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return a grid of the same noise every time: a row per class where there are labels, of many classes some."""
         generator = generators["G"]

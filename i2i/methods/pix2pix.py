@@ -212,6 +212,10 @@ class Pix2Pix(Method):
             scalars["val/g_gan"] = (self.config.lambda_gan * g_gan).expand(len(real_a))
         return scalars
 
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return outputs and targets."""
+        return {"": (generators["G"](batch["a"]), batch["b"])}
+
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return input, output and target; a smaller input is enlarged, so that its pixels are seen."""
         shown = enlarged_like(batch["a"], batch["b"], "nearest")
