@@ -68,7 +68,7 @@ class Augmenter:
             except (TypeError, ValueError) as error:
                 raise UserError(f"data.augment: {entry.transform}: {' '.join(str(error).split())}") from error
             rehearsed.append((entry, A.Compose([certain], additional_targets=paired)))
-        _rehearse(sorted(rehearsed, key=lambda chosen: chosen[0].on != "both"), config, domains)
+        _rehearse(rehearsed, config, domains)
         self._both = A.Compose(geometry + extra["both"], additional_targets=paired)
         self._alone = {name: A.Compose(geometry + extra["both"] + extra[name]) for name in domains}
         self._each = {
@@ -100,26 +100,43 @@ def _rehearse(
     transforms: Sequence[tuple[Augmentation, Any]], config: DataConfig, domains: Mapping[str, Domain]
 ) -> None:
     """Run transforms on noise, one after the other: many take 1 or 3 channels alone, some no 16 bits."""
-    size = (config.image_size, config.image_size)
+    derive, size = config.derive, (config.image_size, config.image_size)
     images = {name: _noise(size, domain.channels, config.bits) for name, domain in domains.items()}
+    if derive is not None:  # A is not made yet; there is a mask in its place, or nothing
+        del images["a"]
+        if derive.takes == "pairs":
+            images["a"] = _noise(size, 1, config.bits)
     for entry, transform in transforms:
-        try:
-            if entry.on == "both" and config.derive:
-                images["b"] = _draw(transform, ("trial",), image=images["b"])["image"]
-                images["a"] = _noise(images["b"].shape[:2], domains["a"].channels, config.bits)
-            elif entry.on == "both" and len(domains) > 1 and config.layout != "unpaired":
-                drawn = _draw(transform, ("trial",), image=images["b"], **images)
-                images = {name: drawn[name] for name in domains}
-            else:
-                for name in domains if entry.on == "both" else (entry.on,):
-                    images[name] = _draw(transform, ("trial",), image=images[name])["image"]
-        except Exception as error:  # each transform raises its own
-            where = f", on {entry.on}" if len(domains) > 1 else ""
-            channels = ", ".join(f"{name.upper()} of {domain.channels} channels" for name, domain in domains.items())
+        if entry.on == "both":
+            images = _tried(entry, transform, images, config)
+    if derive is not None:
+        height, width = images["b"].shape[:2]
+        if height % derive.magnification or width % derive.magnification:
             raise UserError(
-                f"data.augment: {entry.transform}{where}: does not take these images ({channels}, {config.bits or 8} "
-                f"bits): {shorten(str(error), 150).rstrip('.')}; leave it out"
-            ) from error
+                f"data.augment: makes images of {width}x{height} pixels, which do not divide by "
+                f"{derive.magnification}, by which data.derive.name={derive.name} shrinks photos; choose another size"
+            )
+        images["a"] = _noise((height // derive.scale, width // derive.scale), domains["a"].channels, config.bits)
+    for entry, transform in transforms:
+        if entry.on != "both":
+            images = _tried(entry, transform, images, config)
+
+
+def _tried(entry: Augmentation, transform: Any, images: dict[str, Pixels], config: DataConfig) -> dict[str, Pixels]:
+    """Return the images of an item, by their names, as a transform changes them, or refuse it."""
+    try:
+        if entry.on == "both" and len(images) > 1 and config.layout != "unpaired":
+            drawn = _draw(transform, ("trial",), image=images["b"], **images)
+            return {name: drawn[name] for name in images}
+        names = images if entry.on == "both" else (entry.on,)
+        return images | {name: _draw(transform, ("trial",), image=images[name])["image"] for name in names}
+    except Exception as error:  # each transform raises its own
+        where = f", on {entry.on}" if "b" in images else ""
+        channels = ", ".join(f"{name.upper()} of {image.shape[2]} channels" for name, image in sorted(images.items()))
+        raise UserError(
+            f"data.augment: {entry.transform}{where}: does not take these images ({channels}, {config.bits or 8} "
+            f"bits): {shorten(str(error), 150).rstrip('.')}; leave it out"
+        ) from error
 
 
 def _noise(size: tuple[int, ...], channels: int, bits: int | None) -> Pixels:

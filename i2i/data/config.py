@@ -62,7 +62,7 @@ class DataConfig(Config):
             found out from the files.
         boxes: a folder of annotations (Pascal VOC XML), by whose bounding boxes images that stand alone are cut.
         bits: 8, or 16 where the files hold 16-bit values, which are then kept; None: as the files.
-        derive: how A is made from the photos B.
+        derive: how A is made from the photos B, or from given pairs.
         flip: mirror half of the training images.
         augment: more transforms of training images.
         val_share: share of the training images held out for validation where no folder is set aside for it.
@@ -108,6 +108,11 @@ class DataConfig(Config):
                 f"set data.load_size to at least {self.image_size}"
             )
         return self
+
+    @property
+    def scale(self) -> int:
+        """How many times smaller than B the images of A are."""
+        return self.derive.scale if self.derive else 1
 
     @property
     def resolved_load_size(self) -> int:

@@ -25,7 +25,7 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     """The examples of one split; ``self[index, epoch]`` is the same whoever asks, in whichever order.
 
     An item holds images by domain, ``[C, H, W]``, uint8 (or float32 in [0, 1] where the files have 16 bits), already in
-    the run's direction, and ``index``.
+    the run's direction, and ``index``. Both have one size, unless a derivation makes the input smaller.
 
     Args:
         config: options, with none of those that are found out from the files left None.
@@ -54,9 +54,8 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     @property
     def domains(self) -> dict[str, Domain]:
         """The kinds of images that an item holds, by their names in it."""
-        a = self.config.derive.channels if self.config.derive else self.config.channels_a or 3
         return {
-            "a": Domain(a, self.config.resize_a or "bicubic"),
+            "a": Domain(self.config.channels_a or 3, self.config.resize_a or "bicubic"),
             "b": Domain(self.config.channels_b or 3, self.config.resize_b or "bicubic"),
         }
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from i2i.data import files
 from i2i.data.boxes import with_boxes
 from i2i.data.config import DataConfig, Resize
+from i2i.data.derive import MARKED, Derivation
 from i2i.data.idx import find_idx_alone
 from i2i.data.images import ImageSet
 from i2i.data.inspection import Inspection, Side, inspect
 from i2i.data.layouts import KINDS, DataFolder, Layout, Split, read_folder, two_heaps
-from i2i.data.pairs import PairedImages
+from i2i.data.pairs import PairedImages, read_pair
 from i2i.data.singles import SingleImages, read_singles
 from i2i.data.sources import Progress, Source, find_source
 from i2i.data.unpaired import UnpairedImages
@@ -24,6 +26,7 @@ Needs = Literal["pairs", "heaps", "images"]
 
 MASK_WORDS = ("mask", "label", "seg", "annotation")
 MOST_NAMED = 5
+MASKS_READ = 16
 ALONE: tuple[Layout, ...] = ("classes", "idx")  # layouts that hold no A and B
 
 
@@ -46,11 +49,15 @@ class Data:
         """Channels of the networks' input and output, in the run's direction; of images that stand alone, theirs."""
         if self.config.channels is not None:
             return (self.config.channels,)
-        a = self.config.derive.channels if self.config.derive else self.config.channels_a
-        b = self.config.channels_b
+        a, b = self.config.channels_a, self.config.channels_b
         assert a is not None
         assert b is not None
         return (b, a) if self.config.direction == "BtoA" else (a, b)
+
+    @property
+    def scale(self) -> int:
+        """How many times larger than their input the networks' output is: 1, unless a derivation shrinks photos."""
+        return self.config.scale
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -162,6 +169,8 @@ def open_data(
     for warning in _empty_classes(usable):
         say(f"data: note: {warning}")
     config = _completed(config, usable, replace(inspection, folder=usable), needs)
+    if _takes_masks(config):
+        _refuse_blank_masks(config, usable)
     if config.bits == 16:
         say("data: 16-bit images, whose depth is kept")
     splits = {split: _image_set(usable, split, config, seed) for split, examples in usable.splits.items() if examples}
@@ -211,6 +220,12 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
             f"{folder.root}: holds {KINDS[folder.layout]}, and this method learns from pairs"
             f"{instead if folder.layout == 'classes' else ''}"
         )
+    elif config.derive is not None and _takes_masks(config):
+        if folder.layout == "photos":
+            raise UserError(
+                f"{folder.root}: holds plain photos, and data.derive.name={config.derive.name} takes pairs of a mask "
+                "and its photo; put them into two folders, mask/ and image/"
+            )
     elif folder.layout == "photos" and config.derive is None:
         raise UserError(
             f"{folder.root}: holds plain photos, not pairs; let pairs be made of them: --set data.derive.name=edges "
@@ -221,8 +236,39 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
             f"{folder.root}: holds {folder.layout} pairs, but data.derive makes pairs from photos; drop "
             "data.derive, or say --set data.layout=photos"
         )
+    if config.derive is not None:
+        _refuse_underivable(config, config.derive)
     _refuse_options(config, ("channels",), "is of images that stand alone, and here are A and B", "channels_a")
     _refuse_options(config, ("boxes", "classes"), "is of images that stand alone, and here are A and B", None)
+
+
+def _refuse_underivable(config: DataConfig, derive: Derivation) -> None:
+    if rest := config.image_size % derive.magnification:
+        near = (config.image_size - rest, config.image_size - rest + derive.magnification)
+        raise UserError(
+            f"data.image_size={config.image_size}: does not divide by {derive.magnification}, by which "
+            f"data.derive.name={derive.name} shrinks photos; say --image-size {' or '.join(str(n) for n in near if n)}"
+        )
+    if config.direction == "BtoA" and derive.scale > 1:
+        raise UserError(
+            f"data.direction=BtoA: networks make images larger or leave their size, and data.derive.name={derive.name} "
+            f"makes photos {derive.scale} times smaller; leave data.direction out, or let it enlarge them back"
+        )
+
+
+def _refuse_blank_masks(config: DataConfig, folder: DataFolder) -> None:
+    """Refuse masks that mark nothing where white is what marks, such as those of values 0 and 1."""
+    train = folder.splits["train"]
+    some = train[:: -(-len(train) // MASKS_READ)]
+    if all(files.to_uint8(read_pair(example, config)[0]).max() < MARKED for example in some):
+        raise UserError(
+            f"{folder.root}: the masks (A) mark nothing: none of {len(some)} that were read has a pixel of {MARKED} or "
+            "more; let them be white where the photo is damaged"
+        )
+
+
+def _takes_masks(config: DataConfig) -> bool:
+    return config.derive is not None and config.derive.takes == "pairs"
 
 
 def _refuse_options(config: DataConfig, options: Sequence[str], reason: str, instead: str | None) -> None:
@@ -247,27 +293,21 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection, n
                 "channels": _channels(config.channels, inspection, "b", "channels", "the images"),
             }
         )
-    derived = folder.layout == "photos"
     channels_b = _channels(config.channels_b, inspection, "b", "channels_b", "the images of B")
     channels_a = (
-        config.channels_a or channels_b
-        if derived
+        config.derive.channels_of(channels_b)
+        if config.derive
         else _channels(config.channels_a, inspection, "a", "channels_a", "the images of A")
     )
-    if derived and config.derive and channels_b > 4:
-        raise UserError(
-            f"{folder.root}: data.derive.name={config.derive.name} takes photos of 1 or 3 channels, and these have "
-            f"{channels_b}; give pairs of images instead"
-        )
     return config.model_copy(
         update={
             **found,
             "folder_a": folder.folder_a,
             "folder_b": folder.folder_b,
-            "aspect": config.aspect or ("keep" if derived else "squash"),
+            "aspect": config.aspect or ("keep" if config.derive else "squash"),
             "channels_a": channels_a,
             "channels_b": channels_b,
-            "resize_a": config.resize_a or _resize_of(folder.folder_a),
+            "resize_a": config.resize_a or ("nearest" if _takes_masks(config) else _resize_of(folder.folder_a)),
             "resize_b": config.resize_b or _resize_of(folder.folder_b),
         }
     )

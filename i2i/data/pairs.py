@@ -10,14 +10,15 @@ from torch import Tensor
 
 from i2i.data import files
 from i2i.data.config import DataConfig
+from i2i.data.derive import Derivation
 from i2i.data.geometry import Pixels
 from i2i.data.images import ImageSet, Place, to_bytes, to_floats, to_tensor
 from i2i.data.layouts import Example
-from i2i.seeding import Key, sequence
+from i2i.seeding import Key, numpy_generator
 
 
 class PairedImages(ImageSet):
-    """Pairs: an item holds ``a`` and ``b``, which share crop and flip; of photos, A is derived from B.
+    """Pairs: an item holds ``a`` and ``b``, which share crop and flip; A may be derived from B.
 
     Args:
         examples: the files.
@@ -44,18 +45,23 @@ class PairedImages(ImageSet):
 
     def __getitem__(self, place: Place) -> dict[str, Tensor]:
         index, epoch = place
-        key: tuple[Key, ...] = (self.seed, "sample", epoch, index)
+        key: tuple[Key, ...] = (self.seed, "sample", epoch if self.train else 0, index)
         a, b = self._pair(index)
         if self.augment is not None:
             a, b = self.augment.both(a, b, key)
         if self.config.derive is not None:
-            a = self.config.derive(to_bytes(b) if self.deep else b, np.random.default_rng(sequence(*key, "derive")))
-            a = to_floats(a) if self.deep else a
+            a = self._derived(self.config.derive, a, b, numpy_generator(*key, "derive"))
         if self.augment is not None:
             a, b = self.augment.each(a, b, key)
         if self.config.direction == "BtoA":
             a, b = b, a
         return {"a": to_tensor(a), "b": to_tensor(b), "index": torch.tensor(index)}
+
+    def _derived(self, derive: Derivation, given: Pixels, photo: Pixels, rng: np.random.Generator) -> Pixels:
+        """Return the input that is derived from a photo, and from what is given with it if pairs are."""
+        eight_bits, as_given = (to_bytes, to_floats) if self.deep else (np.asarray, np.asarray)
+        mask = eight_bits(given) if derive.takes == "pairs" else None
+        return as_given(derive(eight_bits(photo), rng, mask))
 
     def _pair(self, index: int) -> tuple[Pixels, Pixels]:
         """Return both images at load size; of derived pairs, the photo twice."""
@@ -72,6 +78,8 @@ class PairedImages(ImageSet):
 def read_pair(example: Example, config: DataConfig) -> tuple[Pixels, Pixels]:
     """Read both images of a pair ``[H, W, C]``, uint8 or uint16, with the configured channels; of a photo, it twice.
 
+    Given pairs from which A is derived hold a mask in its place, of one channel.
+
     Raises:
         BrokenImage: a file cannot be read.
     """
@@ -85,4 +93,5 @@ def read_pair(example: Example, config: DataConfig) -> tuple[Pixels, Pixels]:
         a, b = b[:, :half], b[:, half : 2 * half]
     else:
         a = files.read(example.a)
-    return files.to_channels(a, config.channels_a or 3), files.to_channels(b, config.channels_b or 3)
+    channels_a = 1 if config.derive else config.channels_a or 3
+    return files.to_channels(a, channels_a), files.to_channels(b, config.channels_b or 3)

@@ -448,7 +448,7 @@ def _hint(translator: Translator, first: Path, keep_alpha: bool, say: Callable[[
         say("note: the inputs look like side-by-side pairs, as in training; to take the input's half: --from-pairs")
     if data.derive is not None and data.direction == "AtoB" and info.channels in (2, 4) and keep_alpha:
         say("note: the drawings are transparent, and so will be their pictures; on white instead: --alpha drop")
-    elif data.derive is not None and data.direction == "AtoB" and info.channels >= 3 > data.derive.channels:
+    elif data.derive is not None and data.direction == "AtoB" and info.channels >= 3 > translator.in_channels:
         say(f"note: the model takes {data.derive.name}; if these are photos: --from-photos")
 
 

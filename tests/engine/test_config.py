@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from i2i.config import Layer, parse_setting, resolve
 from i2i.data import DataConfig
+from i2i.data.derive import Edges
 from i2i.engine.config import RunConfig, TrainConfig, compose
 from i2i.errors import UserError
 from i2i.methods import CycleGANConfig, Pix2PixConfig
@@ -51,7 +52,7 @@ def test_flags_lie_on_the_recipe_and_the_recipe_on_the_preset(own: Path) -> None
     assert source.given == "edges2cats"
     assert config.preset == str(own)
     assert (config.data.source, config.data.layout) == ("edges2cats", "photos")
-    assert config.data.derive is not None
+    assert isinstance(config.data.derive, Edges)
     assert config.data.derive.low == 0.02
     assert config.data.batch_size == 2
     assert config.optim == OptimConfig(lr=0.5, schedule=Step(every=0.5))
