@@ -19,7 +19,11 @@ N = TypeVar("N", int, float)
 
 
 def _both_ends(value: Any) -> Any:
-    return (value, value) if isinstance(value, str | int | float) else value
+    if isinstance(value, str | int | float):
+        return value, value
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return value
+    raise ValueError(f"must be one number or [low, high], not {value}")
 
 
 def _in_order(ends: tuple[float, float]) -> tuple[float, float]:

@@ -43,7 +43,7 @@ Step = Annotated[
 
 
 class Chain(Derivation):
-    """Several derivations one after the other, such as the blur, the size, the noise and the JPEG of an old camera.
+    """Several derivations one after the other, such as blur, downscale, noise and jpeg for photos of old cameras.
 
     All of them are done to the photo before the outcome is prepared for the network: noise that follows on `downscale`
     lies on the small photo, which is enlarged at the end.

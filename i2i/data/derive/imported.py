@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,12 @@ class Imported(Derivation):
         function = load_attribute(self.name)
         if not callable(function):
             raise UserError(f"{self.name}: is a {type(function).__name__}, which derives no images")
-        image = function(photo, rng, **natural(self.options))
+        options = natural(self.options)
+        try:
+            inspect.signature(function).bind(photo, rng, **options)
+        except TypeError as error:
+            raise UserError(f"{self.name}: called with a photo, a generator and {options}: {error}") from error
+        image = function(photo, rng, **options)
         if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3):
             what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
             raise UserError(f"{self.name}: returned {what}; an image must be an array of uint8, [H, W, C]")

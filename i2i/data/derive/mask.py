@@ -19,9 +19,10 @@ TURN = 0.9  # standard deviation in radians of the change of direction at a bend
 
 
 class Mask(Derivation):
-    """A photo with holes in mid-grey, boxes and strokes of a brush, and as one channel more their mask: 255 there.
+    """A photo with holes, boxes and strokes of a brush, and their mask as one channel more.
 
-    Strokes are as in free-form inpainting (Yu et al. 2019): lines that change their direction at random.
+    Holes are mid-grey, and 255 in the mask. Strokes are as in free-form inpainting (Yu et al. 2019): lines that change
+    their direction at random.
 
     Attributes:
         boxes: how many boxes.
@@ -72,7 +73,7 @@ class Mask(Derivation):
             bends = draw_count(BENDS, rng)
             direction = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, TURN, bends))
             steps = short * rng.uniform(*REACH, (bends, 1)) * np.column_stack([np.cos(direction), np.sin(direction)])
-            points = rng.uniform(0, (width, height)) + np.cumsum(steps, axis=0)
+            points = rng.uniform(0, (width, height)) + np.cumsum(steps, axis=0) - steps[0]  # the first lies inside
             thickness = max(1, round(short * draw(self.stroke_width, rng)))
             cv2.polylines(holes, [np.round(points).astype(np.int32)], False, 255, thickness)
         return holes[..., None]

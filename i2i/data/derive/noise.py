@@ -10,10 +10,10 @@ from i2i.data.derive.base import Amount, Derivation, Image, draw
 
 
 class Noise(Derivation):
-    """A photo with Gaussian noise of variance ``sigma^2 + shot^2 * x``, where x is the pixel's share of white.
+    """A photo with noise: the same everywhere, or growing with the light.
 
-    The first part is a camera's in the dark; the second is that of counted photons (Poisson), which grows with the
-    light, in the approximation for many of them (Foi et al. 2008).
+    It is Gaussian, of variance ``sigma^2 + shot^2 * x``, where x is the pixel's share of white: the first part is a
+    camera's in the dark, the second that of counted photons (Poisson) in the approximation for many (Foi et al. 2008).
 
     Attributes:
         sigma: standard deviation of the part that is the same everywhere, in pixel values of 0 to 255.
