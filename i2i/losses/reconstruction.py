@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from i2i.losses.widen import at_least_fp32
+
 
 def l1(output: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference, a scalar, in fp32 at least (Isola et al. 2017, eq. 3)."""
@@ -42,7 +44,7 @@ def total_variation(output: Tensor) -> Tensor:
     Args:
         output: [N, C, H, W].
     """
-    wide = output.to(torch.promote_types(output.dtype, torch.float32))
+    wide = at_least_fp32(output)
     return (wide.diff(dim=-2).abs().sum() + wide.diff(dim=-1).abs().sum()) / wide.numel()
 
 
@@ -77,7 +79,7 @@ def ssim_distance(output: Tensor, target: Tensor) -> Tensor:
     """
     from kornia.metrics import ssim  # takes long to import, and most runs need none
 
-    wide = _at_least_fp32(output, target)
+    wide = torch.promote_types(torch.result_type(output, target), torch.float32)
     shorter = min(output.shape[-2:])
     window = min(11, shorter if shorter % 2 else shorter - 1)
     with torch.autocast(output.device.type, enabled=False):
@@ -87,9 +89,4 @@ def ssim_distance(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _difference(output: Tensor, target: Tensor) -> Tensor:
-    wide = _at_least_fp32(output, target)
-    return output.to(wide) - target.to(wide)
-
-
-def _at_least_fp32(output: Tensor, target: Tensor) -> torch.dtype:
-    return torch.promote_types(torch.promote_types(output.dtype, target.dtype), torch.float32)
+    return at_least_fp32(output) - at_least_fp32(target)

@@ -263,7 +263,10 @@ def _refuse_other_scale(config: GeneratorConfig, scale: int) -> None:
     if isinstance(config, SRResNetConfig):
         if config.scale is None and scale not in SHUFFLES:
             possible = ", ".join(map(str, SHUFFLES))
-            raise UserError(f"data.derive.scale={scale}: srresnet enlarges {possible} times; choose one of these")
+            raise UserError(
+                f"srresnet enlarges {possible} times, and inputs are {scale} times smaller than outputs in this data; "
+                "set another data.derive.factor"
+            )
         if config.scale not in (None, scale):
             smaller = f"{scale} times smaller than" if scale > 1 else "as large as"
             raise UserError(

@@ -144,7 +144,7 @@ def test_the_scale_is_that_of_the_data_unless_it_is_given() -> None:
         ),
         (ResNetConfig(), 2, "resnet does not enlarge"),
         (SRResNetConfig(scale=1), 2, "method.generator.scale=1: inputs are 2 times smaller than outputs in this data"),
-        (SRResNetConfig(), 6, "data.derive.scale=6: srresnet enlarges 1, 2, 3, 4, 8 times; choose one of these"),
+        (SRResNetConfig(), 6, "srresnet enlarges 1, 2, 3, 4, 8 times, and inputs are 6 times smaller than outputs"),
         (
             SRResNetConfig(scale=2),
             4,
