@@ -15,8 +15,9 @@ from i2i.data.images import ImageSet
 from i2i.data.inspection import Inspection, Side, inspect
 from i2i.data.layouts import KINDS, DataFolder, Layout, Split, read_folder, two_heaps
 from i2i.data.pairs import PairedImages
+from i2i.data.reports import Progress
 from i2i.data.singles import SingleImages, read_singles
-from i2i.data.sources import Progress, Source, find_source
+from i2i.data.sources import Source, find_source
 from i2i.data.unpaired import UnpairedImages
 from i2i.errors import UserError
 
