@@ -111,8 +111,7 @@ class Source:
             return f"{self.name}: files in {self.downloaded}"
         assert self.recipe is not None
         if self.recipe.builtin is None:
-            size = f" ({self.recipe.size})" if self.recipe.archives else ""
-            return f"{self.name}: not here yet; downloaded at first use{size}"
+            return f"{self.name}: not here yet, {f'{self.recipe.size} ' if self.recipe.archives else ''}to download"
         instead = []
         if self.recipe.archives:
             instead.append(f"download photos, {self.recipe.size}, with: i2i data download {self.name}")
@@ -123,7 +122,8 @@ class Source:
     @property
     def takes_photos(self) -> bool:
         """Whether photos of the user's own can take the place of its drawings."""
-        return bool(self.recipe and self.recipe.builtin) and self.recipe.data.get("layout") == "photos"
+        recipe = self.recipe
+        return recipe is not None and recipe.builtin is not None and recipe.data.get("layout") == "photos"
 
 
 def find_source(given: str, *, recipe_alone: bool = False, flag: str = "--data") -> Source:

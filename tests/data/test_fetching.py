@@ -11,7 +11,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -135,9 +135,7 @@ def sha256(content: bytes) -> str:
 def known(server: Server, content: bytes = CONTENT, name: str = "photos.zip", **more: Any) -> Archive:
     """Put a file on the server, and return what a recipe would know of it."""
     server.files[f"/{name}"] = content
-    return Archive(
-        **{"urls": (f"{server.url}/{name}",), "bytes": len(content), "checksum": sha256(content)} | more
-    )
+    return Archive(**{"urls": (f"{server.url}/{name}",), "bytes": len(content), "checksum": sha256(content)} | more)
 
 
 def test_a_file_comes_in_one_go_and_tells_how_far_it_is(server: Server, tmp_path: Path) -> None:
@@ -165,7 +163,7 @@ def test_what_cannot_be_gone_on_with_begins_anew(change: str, server: Server, tm
     server.cuts = [300_000] * fetching.ATTEMPTS + [None]
     server.answers = []
     with pytest.MonkeyPatch.context() as patch:  # as if the user had pressed Ctrl-C
-        patch.setattr(fetching.time, "sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("time.sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         lines: list[str] = []
         with pytest.raises(KeyboardInterrupt):
             fetch(archive, path, lines.append)
@@ -236,7 +234,9 @@ def test_a_busy_server_is_asked_again_and_a_second_address_after_the_first(serve
     assert (tmp_path / "two.part").read_bytes() == CONTENT
 
 
-def test_what_cannot_be_had_is_told_in_one_line(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_had_is_told_in_one_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x.part"
 
     def why(archive: Archive) -> str:
@@ -263,10 +263,10 @@ def test_what_cannot_be_had_is_told_in_one_line(server: Server, tmp_path: Path, 
 
     full = OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patch:
-        patch.setattr(fetching.json, "dumps", lambda _: (_ for _ in ()).throw(full))
+        patch.setattr("json.dumps", lambda _: (_ for _ in ()).throw(full))
         assert "cannot be written (No space left on device); make room" in why(known(server))
-    room = shutil._ntuple_diskusage(10, 9, 1_500_000)  # type: ignore[attr-defined]
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: room)
+    room = shutil._ntuple_diskusage(10_000_000, 8_500_000, 1_500_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: room)
     assert "2.0 MB are needed there" in (message := why(known(server)))
     assert "1.5 MB are free" in message
 
@@ -423,6 +423,3 @@ def test_links_beside_the_images_are_not_followed_but_left_out(tmp_path: Path) -
     into = tmp_path / "into"
     unpack(tmp_path / "x.tgz", archive, into)
     assert [path.name for path in into.rglob("*")] == ["1.png"]
-
-
-Show = Callable[[str], AbstractContextManager[Progress]]
