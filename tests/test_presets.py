@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from i2i.config import Layer, read_yaml, resolve
-from i2i.data import sources
-from i2i.data.sources import Recipe
+from i2i.data import drawn
+from i2i.data.recipes import Recipe
 from i2i.engine.config import RunConfig, compose
 from i2i.engine.runs import start
 from i2i.inference.runs import read_header
@@ -24,8 +24,8 @@ ONE_STEP = Layer("--steps 1", {"train": {"steps": 1, "epochs": None, "device": "
 
 @pytest.fixture(autouse=True)
 def few_cats(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, parts in sources.BUILTIN.items():
-        monkeypatch.setitem(sources.BUILTIN, name, tuple(replace(part, count=2) for part in parts))
+    for name, parts in drawn.BUILTIN.items():
+        monkeypatch.setitem(drawn.BUILTIN, name, tuple(replace(part, count=2) for part in parts))
 
 
 PRESETS = {

@@ -30,7 +30,8 @@ class Augmenter:
 
     Args:
         config: options.
-        domains: the images of an item by name: ``a`` and ``b``, or one that stands alone.
+        domains: the images of an item by name: ``a`` and ``b``, also ``a2`` ... where A is put together of several, or
+            one that stands alone.
 
     Raises:
         UserError: a transform does not exist, or does not take its options or images of these channels and bits.
@@ -43,6 +44,8 @@ class Augmenter:
         # A label map must not be blended at its borders by rotations and the like.
         kinds = {name: "mask" if domain.resize == "nearest" else "image" for name, domain in domains.items()}
         paired = {name: kind for name, kind in kinds.items() if len(kinds) > 1}
+        self._inputs = [name for name in domains if name != "b"]
+        self._cuts = np.cumsum([domains[name].channels for name in self._inputs])[:-1]
         geometry: list[Any] = [A.RandomCrop(config.image_size, config.image_size)]
         if config.flip:
             geometry.append(A.HorizontalFlip(p=0.5))
@@ -80,20 +83,32 @@ class Augmenter:
         if a is b:
             photo = _draw(self._both, (*key, "both"), image=b)["image"]
             return photo, photo
-        drawn = _draw(self._both, (*key, "both"), image=b, a=a, b=b)  # it wants an `image`, whatever else it is given
-        return drawn["a"], drawn["b"]
+        parts = self._apart(a)
+        drawn = _draw(
+            self._both, (*key, "both"), image=b, b=b, **parts
+        )  # it wants an `image`, whatever else it is given
+        return _together([drawn[name] for name in parts]), drawn["b"]
 
     def alone(self, image: Pixels, domain: str, key: tuple[Key, ...]) -> Pixels:
         """Crop, flip and change an image that has no partner, by the transforms for its domain."""
         return _draw(self._alone[domain], (*key, "alone", domain), image=image)["image"]
 
     def each(self, a: Pixels, b: Pixels, key: tuple[Key, ...]) -> tuple[Pixels, Pixels]:
-        """Change each image by the transforms that are for it alone."""
+        """Change each image by the transforms that are for it alone; of several that A consists of, the first."""
         if "a" in self._each:
-            a = _draw(self._each["a"], (*key, "a"), image=a)["image"]
+            first, *rest = self._apart(a).values()
+            a = _together([_draw(self._each["a"], (*key, "a"), image=first)["image"], *rest])
         if "b" in self._each:
             b = _draw(self._each["b"], (*key, "b"), image=b)["image"]
         return a, b
+
+    def _apart(self, a: Pixels) -> dict[str, Pixels]:
+        """Return the images that A consists of by their names: one, unless it is put together of several folders'."""
+        return dict(zip(self._inputs, np.split(a, self._cuts, axis=2), strict=True))
+
+
+def _together(images: Sequence[Pixels]) -> Pixels:
+    return images[0] if len(images) == 1 else np.concatenate(images, axis=2)
 
 
 def _rehearse(

@@ -10,15 +10,16 @@ from typing import Literal
 
 from i2i.data import files
 from i2i.data.boxes import with_boxes
-from i2i.data.config import DataConfig, Resize
+from i2i.data.config import DataConfig, Part, Resize
 from i2i.data.derive import MARKED, Derivation
 from i2i.data.idx import find_idx_alone
 from i2i.data.images import ImageSet
 from i2i.data.inspection import Inspection, Side, inspect
 from i2i.data.layouts import KINDS, DataFolder, Layout, Split, read_folder, two_heaps
 from i2i.data.pairs import PairedImages, read_pair
+from i2i.data.reports import Progress
 from i2i.data.singles import SingleImages, read_singles
-from i2i.data.sources import Progress, Source, find_source
+from i2i.data.sources import Source, find_source
 from i2i.data.unpaired import UnpairedImages
 from i2i.errors import UserError
 
@@ -237,6 +238,11 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
             "data.derive, or say --set data.layout=photos"
         )
     if config.derive is not None:
+        if folder.more_a:
+            raise UserError(
+                f"data.folder_a names {1 + len(folder.more_a)} folders, and data.derive.name={config.derive.name} takes "
+                "one; name that of the masks alone"
+            )
         _refuse_underivable(config, config.derive)
     _refuse_options(config, ("channels",), "is of images that stand alone, and here are A and B", "channels_a")
     _refuse_options(config, ("boxes", "classes"), "is of images that stand alone, and here are A and B", None)
@@ -294,37 +300,68 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection, n
             }
         )
     channels_b = _channels(config.channels_b, inspection, "b", "channels_b", "the images of B")
+    parts = config.parts_a or _parts_of_a(config, folder, inspection)
     channels_a = (
         config.derive.channels_of(channels_b)
         if config.derive
-        else _channels(config.channels_a, inspection, "a", "channels_a", "the images of A")
+        else sum(part.channels for part in parts)
+        or _channels(config.channels_a, inspection, "a", "channels_a", "the images of A")
     )
+    if parts and config.channels_a not in (None, channels_a):
+        each = " + ".join(str(part.channels) for part in parts)
+        raise UserError(
+            f"data.channels_a={config.channels_a}: the folders of A give {each} channels; leave data.channels_a out"
+        )
     return config.model_copy(
         update={
             **found,
-            "folder_a": folder.folder_a,
+            "folder_a": (folder.folder_a, *folder.more_a) if parts else folder.folder_a,
             "folder_b": folder.folder_b,
             "aspect": config.aspect or ("keep" if config.derive else "squash"),
             "channels_a": channels_a,
             "channels_b": channels_b,
-            "resize_a": config.resize_a or ("nearest" if _takes_masks(config) else _resize_of(folder.folder_a)),
+            "parts_a": parts,
+            "resize_a": (
+                config.resize_a
+                or _resize_of_all(parts)
+                or ("nearest" if _takes_masks(config) else _resize_of(folder.folder_a))
+            ),
             "resize_b": config.resize_b or _resize_of(folder.folder_b),
         }
     )
 
 
-def _channels(wanted: int | None, inspection: Inspection, side: Side, option: str, whose: str) -> int:
+def _parts_of_a(config: DataConfig, folder: DataFolder, inspection: Inspection) -> tuple[Part, ...]:
+    """Return what each folder of A gives, if there are several."""
+    if not folder.more_a:
+        return ()
+    return tuple(
+        Part(
+            channels=_channels(None, inspection, "a", "channels_a", f"the images of {name}", number),
+            resize=config.resize_a or _resize_of(name),
+        )
+        for number, name in enumerate((folder.folder_a, *folder.more_a))
+    )
+
+
+def _channels(wanted: int | None, inspection: Inspection, side: Side, option: str, whose: str, part: int = 0) -> int:
     """Return how many channels images have: as wanted, else 3 where any is in colour, 1, or all there are beyond 4.
 
     Of up to 4 channels, transparency is nothing to learn.
     """
-    most = max(inspection.channels(side), default=0)
+    most = max(inspection.channels(side, part), default=0)
     if wanted and wanted != most and max(wanted, most) > 4:
         raise UserError(
             f"data.{option}={wanted}: {whose} in {inspection.folder.root} have {most} "
             f"channels, and more than 4 can only be taken as they are; leave data.{option} out"
         )
     return wanted or (most if most > 4 else 3 if most >= 3 else 1)
+
+
+def _resize_of_all(parts: Sequence[Part]) -> Resize | None:
+    """Return how several images that are put together are resized: without blending where that goes for each."""
+    kinds = {part.resize for part in parts}
+    return ("nearest" if kinds == {"nearest"} else "bicubic") if kinds else None
 
 
 def _resize_of(folder: str | None) -> Resize:

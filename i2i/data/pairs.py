@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from i2i.data import files
-from i2i.data.config import DataConfig
+from i2i.data.augment import Domain
+from i2i.data.config import DataConfig, Part
 from i2i.data.derive import Derivation
 from i2i.data.geometry import Pixels
 from i2i.data.images import ImageSet, Place, to_bytes, to_floats, to_tensor
@@ -33,6 +35,16 @@ class PairedImages(ImageSet):
     ) -> None:
         super().__init__(config, seed, train=train, whole=whole)
         self.examples = examples
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """A and B, or ``a``, ``a2`` ... and ``b`` where A is put together of several folders' images."""
+        domains = super().domains
+        parts = {
+            f"a{number}" if number > 1 else "a": Domain(part.channels, part.resize)
+            for number, part in enumerate(self.config.parts_a, start=1)
+        }
+        return {**parts, "b": domains["b"]} if parts else domains
 
     @property
     def names(self) -> list[str]:
@@ -71,17 +83,27 @@ class PairedImages(ImageSet):
         if index not in self._loaded:
             a, b = read_pair(self.examples[index], self.config)
             fitted_b = self._fit(b, self.config.resize_b)
-            fitted_a = fitted_b if a is b else self._fit(a, self.config.resize_a, shaped_as=b)
+            fitted_a = fitted_b if a is b else self._fit_inputs(a, shaped_as=b)
             self._remember(index, (fitted_a, fitted_b))
             return fitted_a, fitted_b
         a, b = self._loaded[index]
         return a, b
 
+    def _fit_inputs(self, a: Pixels, shaped_as: Pixels) -> Pixels:
+        """Return A at load size; where it is put together of several folders' images, each resized in its own way."""
+        parts = self.config.parts_a
+        if not parts:
+            return self._fit(a, self.config.resize_a, shaped_as)
+        images = np.split(a, np.cumsum([part.channels for part in parts])[:-1], axis=2)
+        fitted = [self._fit(image, part.resize, shaped_as) for image, part in zip(images, parts, strict=True)]
+        return np.concatenate(fitted, axis=2)
+
 
 def read_pair(example: Example, config: DataConfig) -> tuple[Pixels, Pixels]:
     """Read both images of a pair ``[H, W, C]``, uint8 or uint16, with the configured channels; of a photo, it twice.
 
-    Given pairs from which A is derived hold a mask in its place, of one channel.
+    Given pairs from which A is derived hold a mask in its place, of one channel. Where A lies in several folders, its
+    images' channels are put together.
 
     Raises:
         BrokenImage: a file cannot be read.
@@ -94,7 +116,22 @@ def read_pair(example: Example, config: DataConfig) -> tuple[Pixels, Pixels]:
     if example.a == example.b:
         half = b.shape[1] // 2
         a, b = b[:, :half], b[:, half : 2 * half]
+    elif example.more:
+        return _read_inputs(example.inputs, config.parts_a), files.to_channels(b, config.channels_b or 3)
     else:
         a = files.read(example.a)
     channels_a = 1 if config.derive else config.channels_a or 3
     return files.to_channels(a, channels_a), files.to_channels(b, config.channels_b or 3)
+
+
+def _read_inputs(paths: Sequence[Path], parts: Sequence[Part]) -> Pixels:
+    """Read images and put their channels together; if any has 16 bits, all get them."""
+    images: list[Pixels] = []
+    for path, part in zip(paths, parts, strict=True):
+        image = files.to_channels(files.read(path), part.channels)
+        if images and image.shape[:2] != images[0].shape[:2]:
+            raise files.BrokenImage(path, f"is not as large as {paths[0]}, whose channels it follows")
+        images.append(image)
+    if any(image.dtype == np.uint16 for image in images):
+        images = [image if image.dtype == np.uint16 else image.astype(np.uint16) * 257 for image in images]
+    return np.concatenate(images, axis=2)

@@ -16,7 +16,9 @@ from i2i.data.derive import Derivation
 from i2i.data.geometry import resize, short_side_size
 from i2i.data.inspection import Inspection, inspect
 from i2i.data.layouts import DataFolder, Example, Split, read_folder
-from i2i.data.sources import PREPARED, Progress, new_folder
+from i2i.data.places import new_folder
+from i2i.data.reports import Progress
+from i2i.data.sources import PREPARED
 from i2i.errors import UserError
 from i2i.seeding import numpy_generator
 

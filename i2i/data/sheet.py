@@ -15,12 +15,24 @@ Picture = npt.NDArray[np.uint8]
 GAP = 4
 CAPTION = 22
 PAPER, INK = 255, 40
+VEIL, THICKNESS = (220, 30, 30), 0.6
 
 
 def to_pixels(images: Tensor) -> list[Picture]:
-    """Return images ``[N, C, H, W]`` in [-1, 1] as uint8 RGB ``[H, W, 3]``; of more than 3 channels the first 3."""
+    """Return images ``[N, C, H, W]`` in [-1, 1] as uint8 RGB ``[H, W, 3]``.
+
+    Of 2 or 4 channels the last is a mask, and lies over the others as a red veil; of more the first 3 are shown.
+    """
     bytes_ = images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte().cpu().numpy()
-    return [_as_rgb(image.transpose(1, 2, 0)) for image in bytes_]
+    return [_veiled(image.transpose(1, 2, 0)) for image in bytes_]
+
+
+def _veiled(image: Picture) -> Picture:
+    if image.shape[2] not in (2, 4):
+        return _as_rgb(image)
+    below = _as_rgb(image[..., :-1]).astype(np.float32)
+    veiled = below + (np.asarray(VEIL, np.float32) - below) * (image[..., -1:] * np.float32(THICKNESS / 255))
+    return veiled.round().astype(np.uint8)
 
 
 def _as_rgb(image: Picture) -> Picture:

@@ -18,6 +18,8 @@ from i2i.nn import Imported
 from i2i.optim import OptimConfig, PrecisionName
 from i2i.resources import find_yaml
 
+TASK = ("derive", "folder_a", "folder_b", "direction")  # data options by which a preset says what is learned
+
 
 class TrainConfig(Config):
     """How long and on what a run trains, and how often it reports.
@@ -139,14 +141,21 @@ def compose(
     named = _last_named((base, *flags), "data", "source")
     source = find_source(data or named or "", recipe_alone=recipe_alone)
     own = Layer("the run", {"preset": preset, "data": {"source": source.given}})
+    layers = [base, *source.layers, _task_of(base)]
     init_from = _last_named((base, *flags), "train", "init_from")
     if init_from is None:
-        return resolve(RunConfig, [base, *source.layers, *flags, own]), source
+        return resolve(RunConfig, [*layers, *flags, own]), source
     model = open_model(init_from)
     recorded = Layer("the run", {"train": {"init_from": str(model.path.resolve())}})
-    config = resolve(RunConfig, [base, *source.layers, _taken_over(model), *flags, own, recorded])
+    config = resolve(RunConfig, [*layers, _taken_over(model), *flags, own, recorded])
     _refuse_other_networks(model, config)
     return _with_channels_of(model, config), source
+
+
+def _task_of(preset: Layer) -> Layer:
+    """Return what a preset says of what is made of what, which goes over how a data set is read by itself."""
+    data = preset.options.get("data", {})
+    return Layer(preset.origin, {"data": {key: data[key] for key in TASK if key in data}})
 
 
 def _last_named(layers: Sequence[Layer], section: str, key: str) -> str | None:

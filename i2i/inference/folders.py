@@ -432,6 +432,11 @@ def plan(
         jobs = [Job(str(path), output / f"{path.stem}.png", lambda path=path: read(path)) for path in paths]  # type: ignore[misc]
         refuse_clashes(jobs, overwrite)
         return jobs
+    if translator.data.parts_a and translator.data.direction == "AtoB" and not translator.wants_mask:
+        raise UserError(
+            f"{source}: this model takes {len(translator.data.parts_a)} images put together, and files are single ones; "
+            "give DATASET:SPLIT"
+        )
     given = prepare == "inputs" and translator.wants_mask
     if given and masks is None:
         raise UserError(

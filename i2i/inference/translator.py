@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from i2i.data import DataConfig, files, to_model_range
 from i2i.data.config import MAX_CHANNELS, Resize
-from i2i.data.derive import Derivation
+from i2i.data.derive import Derivation, with_mask
 from i2i.data.geometry import resize
 from i2i.data.images import to_floats
 from i2i.errors import UserError
@@ -279,7 +279,9 @@ class Translator:
     @property
     def wants_mask(self) -> bool:
         """Whether a mask belongs to each image: of what is to be painted, or to be put there."""
-        return self.derive is not None and self.derive.wants_mask
+        if self.derive is not None:
+            return self.derive.wants_mask
+        return self.data.direction == "AtoB" and [part.channels for part in self.data.parts_a][1:] == [1]
 
     def prepared(
         self, image: files.Pixels, mask: files.Pixels | None = None
@@ -296,12 +298,15 @@ class Translator:
         if mask is not None and not self.wants_mask:
             raise UserError("this model takes no masks; leave the mask out")
         image, alpha = files.split_alpha(image) if self.carries_alpha else (image, None)
+        if self.wants_mask:
+            image = files.to_uint8(files.to_channels(image, self.in_channels - 1))
+            marked = None if mask is None else files.to_uint8(files.to_channels(mask, 1))
+            if self.derive is None:
+                return with_mask("mask", image, marked)[0], alpha
+            return self.derive.prepared(image, marked), alpha
         if self.derive is None:
             return image, alpha
-        image = files.to_channels(image, self.in_channels - self.wants_mask)
-        if self.wants_mask:
-            marked = None if mask is None else files.to_uint8(files.to_channels(mask, 1))
-            return self.derive.prepared(files.to_uint8(image), marked), alpha
+        image = files.to_channels(image, self.in_channels)
         if image.dtype == np.uint16:
             return np.round(self.derive.prepared(to_floats(image)) * 65535).astype(np.uint16), alpha
         return self.derive.prepared(image), alpha

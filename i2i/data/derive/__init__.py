@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Discriminator, Tag
 
 from i2i.config import tag_of
-from i2i.data.derive.base import MARKED, Derivation, Image
+from i2i.data.derive.base import MARKED, Derivation, Image, with_mask
 from i2i.data.derive.blur import Blur
 from i2i.data.derive.chain import Chain, OfPhotos
 from i2i.data.derive.downscale import Downscale
@@ -56,4 +56,5 @@ __all__ = [
     "Noise",
     "Rain",
     "Warp",
+    "with_mask",
 ]
