@@ -36,7 +36,11 @@ NEEDS = {name: METHODS[config.method.name].needs for name, config in PRESETS.ite
 
 @pytest.mark.parametrize("name", [name for name, needs in NEEDS.items() if needs != "images"])
 def test_preset_trains_a_step(name: str, tmp_path: Path) -> None:
-    config, source = compose(name, {"pairs": "edges2cats", "heaps": "ginger2silver"}[NEEDS[name]], [ONE_STEP])
+    named = PRESETS[name].data.source or {"pairs": "edges2cats", "heaps": "ginger2silver"}[NEEDS[name]]
+    size = Layer("small", {"data": {"image_size": min(PRESETS[name].data.image_size, 128)}})
+    config, source = compose(name, named, [ONE_STEP, size])
+    given = PRESETS[name].data.derive
+    assert given is None or config.data.derive == given  # whatever the data set is made pairs of by itself
     outcome = start(config, source, Console(file=io.StringIO()), tmp_path / "run")
     assert outcome.steps == 1
     assert list(outcome.checkpoint.glob("G*.safetensors"))

@@ -240,8 +240,8 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
     if config.derive is not None:
         if folder.more_a:
             raise UserError(
-                f"data.folder_a names {1 + len(folder.more_a)} folders, and data.derive.name={config.derive.name} takes "
-                "one; name that of the masks alone"
+                f"data.folder_a names several folders, and data.derive.name={config.derive.name} takes one; name that of "
+                "the masks alone"
             )
         _refuse_underivable(config, config.derive)
     _refuse_options(config, ("channels",), "is of images that stand alone, and here are A and B", "channels_a")

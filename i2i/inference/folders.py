@@ -434,8 +434,7 @@ def plan(
         return jobs
     if translator.data.parts_a and translator.data.direction == "AtoB" and not translator.wants_mask:
         raise UserError(
-            f"{source}: this model takes {len(translator.data.parts_a)} images put together, and files are single ones; "
-            "give DATASET:SPLIT"
+            f"{source}: this model takes several images put together, and files are single ones; give DATASET:SPLIT"
         )
     given = prepare == "inputs" and translator.wants_mask
     if given and masks is None:
