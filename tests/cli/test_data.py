@@ -66,7 +66,10 @@ def test_a_sample_with_classes_needs_no_preset(monkeypatch: pytest.MonkeyPatch, 
     assert "coats" in capsys.readouterr().out
 
 
-def test_download(photos: Callable[..., Path], own_data_root: Path, capsys: Capture) -> None:
+def test_download(
+    photos: Callable[..., Path], own_data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
     folder = photos(1, name=str(own_data_root / "facades" / "downloaded"))
     assert main(["data", "download", "facades"]) == 0
     assert capsys.readouterr().out == f"facades: in {folder}\n"
@@ -77,5 +80,4 @@ def test_download(photos: Callable[..., Path], own_data_root: Path, capsys: Capt
     assert main(["data", "download", "./i2i-data"]) == 2
     assert "is a folder; give the name of a data set" in capsys.readouterr().err
     assert main(["data", "list"]) == 0
-    listed = " ".join(capsys.readouterr().out.split())
-    assert "not here yet, 116.9 MB to download" in listed
+    assert "not here yet, 116.9 MB to download" in capsys.readouterr().out
