@@ -229,7 +229,7 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
     elif folder.layout == "photos" and config.derive is None:
         raise UserError(
             f"{folder.root}: holds plain photos, not pairs; let pairs be made of them: --set data.derive.name=edges "
-            "(or force another layout: --set data.layout=side-by-side)"
+            "(others: i2i list derivations; or force another layout: --set data.layout=side-by-side)"
         )
     elif folder.layout != "photos" and config.derive is not None:
         raise UserError(

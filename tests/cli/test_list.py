@@ -38,7 +38,7 @@ def words(text: str) -> str:
         ("methods", "cyclegan"),
         ("generators", "unet"),
         ("discriminators", "patchgan"),
-        ("derivations", "edges"),
+        ("derivations", "downscale"),
         ("losses", "nonsaturating"),
         ("penalties", "r1"),
     ],
