@@ -162,7 +162,8 @@ def test_a_given_mask_goes_with_its_photo(tmp_path: Path, bits: int) -> None:
     cv2.line(mask, (8, 4), (30, 36), 255, 2)
     photo = np.where(mask > 0, *((65535, 128 * 257 + 100) if bits == 16 else (255, 128)))
     files.write(tmp_path / "m.png", mask[..., None])
-    files.write(tmp_path / "p.png", photo.astype(np.uint16 if bits == 16 else np.uint8)[..., None].repeat(3, axis=2))
+    stored: files.Pixels = photo.astype(np.uint16) if bits == 16 else photo.astype(np.uint8)
+    files.write(tmp_path / "p.png", stored[..., None].repeat(3, axis=2))
     options = {"derive": {"name": "heal"}, "channels_a": 4, "resize_a": "nearest", "bits": bits}
     config = DataConfig.model_validate({**NOISE, "image_size": 32, "load_size": 40, **options})
     images = PairedImages([Example("x", tmp_path / "m.png", tmp_path / "p.png")], config, 0, train=True)

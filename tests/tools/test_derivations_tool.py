@@ -20,6 +20,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_picture_shows_every_derivation(tools: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     derivations = tools("tools.derivations")
     monkeypatch.setattr(derivations, "PAIRS", 1)
+    monkeypatch.setattr(derivations, "REPEATS", 1)
     target = tmp_path / "derivations.jpg"
     monkeypatch.setattr("sys.argv", ["derivations.py", "--picture", str(target)])
     derivations.main()
