@@ -230,14 +230,15 @@ def _step_into(tree: Any, part: int | str) -> Any:
 
 
 def _path_in(tree: Any, loc: tuple[int | str, ...]) -> list[int | str]:
-    """Drop from pydantic's location what the user never typed: tags of unions, and places in a tuple not yet made."""
+    """Drop from pydantic's location what the user never typed: tags of unions, places in what is no list yet."""
     path: list[int | str] = []
     for depth, part in enumerate(loc):
         try:
             tree = _step_into(tree, part)
         except LookupError:
             is_last = depth == len(loc) - 1
-            if not is_last or isinstance(part, int) or (isinstance(tree, Mapping) and part == tree.get("name")):
+            in_no_list = isinstance(part, int) and not isinstance(tree, list | tuple)
+            if not is_last or in_no_list or (isinstance(tree, Mapping) and part == tree.get("name")):
                 continue  # an unknown or missing key can only stand at the end
         path.append(part)
     return path

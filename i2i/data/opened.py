@@ -230,7 +230,7 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
     elif folder.layout == "photos" and config.derive is None:
         raise UserError(
             f"{folder.root}: holds plain photos, not pairs; let pairs be made of them: --set data.derive.name=edges "
-            "(or force another layout: --set data.layout=side-by-side)"
+            "(others: i2i list derivations; or force another layout: --set data.layout=side-by-side)"
         )
     elif folder.layout != "photos" and config.derive is not None:
         raise UserError(
@@ -240,8 +240,8 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
     if config.derive is not None:
         if folder.more_a:
             raise UserError(
-                f"data.folder_a names several folders, and data.derive.name={config.derive.name} takes one; name that of "
-                "the masks alone"
+                f"data.folder_a names several folders, and data.derive.name={config.derive.name} takes one; name that "
+                "of the masks alone"
             )
         _refuse_underivable(config, config.derive)
     _refuse_options(config, ("channels",), "is of images that stand alone, and here are A and B", "channels_a")

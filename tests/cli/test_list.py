@@ -39,7 +39,7 @@ def words(text: str) -> str:
         ("methods", "cyclegan"),
         ("generators", "unet"),
         ("discriminators", "patchgan"),
-        ("derivations", "edges"),
+        ("derivations", "downscale"),
         ("losses", "nonsaturating"),
         ("penalties", "r1"),
         ("metrics", "lpips-vgg"),

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from i2i.config import Layer, resolve
 from i2i.data import drawn, files, open_data
 from i2i.data.config import DataConfig
-from i2i.data.derive import Edges
+from i2i.data.derive import Downscale, Edges, Heal, Mask
 from i2i.data.drawn import BUILTIN, Cats, Drawings, draw
 from i2i.data.layouts import read_folder
 from i2i.data.prepare import prepare_photos
@@ -113,9 +114,32 @@ def test_inputs_derived_ahead_are_pairs(photos: Callable[..., Path], own_data_ro
     np.testing.assert_array_equal(files.read(example.a), expected)
 
 
-def test_what_cannot_be_prepared_is_refused(photos: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="derives no inputs"):
-        prepare_photos(photos(), tmp_path / "t", DataConfig(), 0, size=40, ahead=True, overwrite=False)
+def test_masks_derived_ahead_stay_a_channel_of_the_input(photos: Callable[..., Path], own_data_root: Path) -> None:
+    target = own_data_root / "edges2cats" / "photos"
+    prepare_photos(photos(4), target, DataConfig(derive=Mask()), 0, size=40, ahead=True, overwrite=False)
+    source = find_source("edges2cats")
+    options = resolve(DataConfig, [Layer(layer.origin, layer.options["data"]) for layer in source.layers])
+    data = open_data(options.model_copy(update={"image_size": 40, "load_size": 40}), source, 0, lambda _: None)
+    assert data.channels == (4, 3)
+    item = data.splits["train"][0, 0]
+    hole = item["a"][3] == 255
+    assert hole.any()
+    assert (item["a"][:3, hole] == 128).all()
+    assert torch.equal(item["a"][:3, ~hole], item["b"][:, ~hole])
+
+
+@pytest.mark.parametrize(
+    ("derive", "message"),
+    [(None, "derives no inputs"), (Heal(), "takes pairs, not photos"), (Downscale(enlarge=False), "smaller than")],
+)
+def test_what_cannot_be_derived_ahead_is_refused(
+    photos: Callable[..., Path], tmp_path: Path, derive: Heal | Downscale | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=f"--ahead: .*{message}"):
+        prepare_photos(photos(), tmp_path / "t", DataConfig(derive=derive), 0, size=40, ahead=True, overwrite=False)
+
+
+def test_what_cannot_be_prepared_is_refused(tmp_path: Path) -> None:
     junk = tmp_path / "junk"
     junk.mkdir()
     (junk / "x.png").write_bytes(b"junk")

@@ -32,7 +32,7 @@ class Shower(Config):
 
 SETTINGS = {
     "light": Shower(
-        layers=(1, 1), density=(9, 26), length=(35, 75), width=(1, 1.7), angle=(-35, 35), brightness=(0.03, 0.11)
+        layers=(1, 1), density=(9, 26), length=(35, 75), width=(1, 1.7), angle=(-30, 30), brightness=(0.03, 0.11)
     ),
     "heavy": Shower(
         layers=(5, 5), density=(8, 16), length=(40, 90), width=(1.2, 2.5), angle=(-45, 45), brightness=(0.07, 0.13)
