@@ -192,21 +192,8 @@ def reader_of(
         size: short side to work at; None: the file's own.
         keep_alpha: carry the transparency of files over, where the model knows nothing of it.
         mask_of: where the mask of a file lies, for models that take one.
-
-    Raises:
-        UserError: the model was not trained on such files.
     """
     data = translator.data
-    if prepare == "photos":
-        translator.refuse_unknown_code()
-    if prepare == "photos" and data.derive is None:
-        raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
-    if prepare == "pairs" and data.layout not in ("side-by-side", None):  # foreign files do not say
-        raise UserError(
-            f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
-        )
-
-    is_map = (data.resize_b if data.direction == "BtoA" else data.resize_a) == "nearest" and data.derive is None
 
     def without_alpha(pixels: files.Pixels) -> tuple[files.Pixels, files.Pixels | None]:
         if not translator.carries_alpha:
@@ -222,26 +209,24 @@ def reader_of(
         mask = files.read(mask_of(path)) if mask_of else None
         pixels, alpha = without_alpha(pixels)
         height, width = (translator.magnification * side for side in pixels.shape[:2])
-        if size is not None:
-            sides = short_side_size(pixels.shape[0], pixels.shape[1], size)
-            pixels = resized(pixels, *sides, "nearest" if is_map else "bicubic")
-            mask = None if mask is None else resized(mask, *sides, "nearest")
-        return Input(translator.prepared(pixels, mask)[0], (height, width), alpha, target)
+        return Input(translator.prepared(pixels, mask, size)[0], (height, width), alpha, target)
 
     def read_photo(path: Path) -> Input:
         assert data.derive is not None
         photo, alpha = without_alpha(files.read(path))
         photo = files.to_channels(photo, data.channels_b or 3)
-        original = photo.shape[0], photo.shape[1]
+        full = photo.shape[0], photo.shape[1]
+        factor = data.derive.magnification
         if size is not None:
-            photo = resized(photo, *short_side_size(*original, size))
-        height, width = (side - side % data.derive.magnification for side in photo.shape[:2])
+            height, width = (max(factor, side - side % factor) for side in short_side_size(*full, size))
+            photo = resized(photo, height, width)
+        derived = data.derive(files.to_uint8(photo), numpy_generator(translator.seed, "derive", path.name))
+        height, width = (side - side % factor for side in photo.shape[:2])  # it cut the rest off
         photo = photo[:height, :width]
         if size is None:
-            original, alpha = (height, width), None if alpha is None else alpha[:height, :width]
-        derived = data.derive(files.to_uint8(photo), numpy_generator(translator.seed, "derive", path.name))
+            full, alpha = (height, width), None if alpha is None else alpha[:height, :width]
         pixels, target = (photo, derived) if data.direction == "BtoA" else (derived, photo)
-        return Input(pixels, original, alpha, target)
+        return Input(pixels, full, alpha, target)
 
     return read_photo if prepare == "photos" else read_given
 
@@ -347,8 +332,11 @@ def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Itera
             index, future = reading.popleft()
             try:
                 entry = future.result()
-            except UserError as error:
+            except files.BrokenImage as error:  # names its file
                 failures.append(str(error))
+                continue
+            except UserError as error:
+                failures.append(f"{jobs[index].name}: {error}")
                 continue
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
@@ -436,6 +424,7 @@ def plan(
         raise UserError(
             f"{source}: this model takes several images put together, and files are single ones; give DATASET:SPLIT"
         )
+    _refuse_preparation(translator, prepare)
     given = prepare == "inputs" and translator.wants_mask
     if given and masks is None:
         raise UserError(
@@ -450,13 +439,31 @@ def plan(
     if suffix == "":
         suffix = ".png" if translator.out_channels <= 4 else ".tif"
     place = Path(source).expanduser()
-    reader = reader_of(translator, prepare, size, keep_alpha, mask_finder(place, masks.expanduser()) if masks else None)
-    jobs = plan_files(place, output, suffix, reader, overwrite)
+    mask_of = mask_finder(place, masks.expanduser()) if masks else None
+    jobs = plan_files(place, output, suffix, reader_of(translator, prepare, size, keep_alpha, mask_of), overwrite)
+    if mask_of:
+        _refuse_lost_masks(jobs, mask_of)
     if translator.out_channels > 4:
         _refuse_few_channels(jobs, translator.out_channels)
     if prepare == "inputs":
         _hint(translator, Path(jobs[0].name), keep_alpha, say)
     return jobs
+
+
+def _refuse_preparation(translator: Translator, prepare: Prepare) -> None:
+    """Refuse to make inputs of files in a way in which the model's were not made."""
+    data = translator.data
+    if prepare == "photos":
+        if data.derive is None or data.derive.takes == "pairs":
+            raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
+        translator.refuse_unknown_code()
+    if prepare == "pairs":
+        if data.layout not in ("side-by-side", None):  # foreign files do not say
+            raise UserError(
+                f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
+            )
+        if data.derive is not None:
+            raise UserError("--from-pairs: this model's inputs were derived from pairs; give their photos, and --mask")
 
 
 def mask_finder(source: Path, masks: Path) -> Callable[[Path], Path]:
@@ -466,24 +473,41 @@ def mask_finder(source: Path, masks: Path) -> Callable[[Path], Path]:
         source: an image or a folder of images.
         masks: a mask, or a folder of masks; they lie as the inputs do and may have other suffixes.
 
+    Returns:
+        A function that raises UserError where an input has no mask.
+
     Raises:
-        UserError: there are no masks, or an input has none.
+        UserError: there are no masks, they lie among the inputs, or two have one name.
     """
+    if not masks.exists():
+        raise UserError(f"--mask {masks}: there is no such file or folder")
+    if source.is_dir() and masks.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"--mask {masks}: lies in the input folder, so it would be taken for input; move it elsewhere")
     if masks.is_file():
         return lambda path: masks
-    if not masks.is_dir():
-        raise UserError(f"--mask {masks}: there is no such file or folder")
-    found = {path.relative_to(masks).with_suffix(""): path for path in files.list_images(masks)}
+    found: dict[Path, Path] = {}
+    for mask in files.list_images(masks):
+        name = mask.relative_to(masks).with_suffix("")
+        if name in found:
+            raise UserError(f"--mask {masks}: {found[name]} and {mask} are both masks of '{name}'; keep one")
+        found[name] = mask
     root = source if source.is_dir() else source.parent
 
-    def named(path: Path) -> Path:
-        return path.relative_to(root).with_suffix("")
+    def mask_of(path: Path) -> Path:
+        name = path.relative_to(root).with_suffix("")
+        if name not in found:
+            raise UserError(f"--mask {masks}: holds no mask for {path}; give it one of the name '{name}'")
+        return found[name]
 
-    inputs = files.list_images(source) if source.is_dir() else [source]
-    lacking = [path for path in inputs if named(path) not in found]
-    if lacking:
-        raise UserError(f"--mask {masks}: holds no mask for {lacking[0]} ({len(lacking)} such); name it alike")
-    return lambda path: found[named(path)]
+    return mask_of
+
+
+def _refuse_lost_masks(jobs: Sequence[Job], mask_of: Callable[[Path], Path]) -> None:
+    """Refuse inputs without a mask, and outputs that would take the place of a mask."""
+    masks = {mask_of(Path(job.name)).resolve() for job in jobs}
+    for job in jobs:
+        if job.output.resolve() in masks:
+            raise UserError(f"{job.output}: is a mask itself; give another output")
 
 
 def _refuse_few_channels(jobs: Sequence[Job], channels: int) -> None:

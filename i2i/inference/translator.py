@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from i2i.data import DataConfig, files, to_model_range
 from i2i.data.config import MAX_CHANNELS, Resize
-from i2i.data.derive import Derivation, with_mask
-from i2i.data.geometry import resize
+from i2i.data.derive import MARKED, Derivation, with_mask
+from i2i.data.geometry import resize, short_side_size
 from i2i.data.images import to_floats
 from i2i.errors import UserError
 from i2i.inference.memory import SMALLEST_TILE, crop_side, free_bytes, largest_tile
@@ -231,25 +232,30 @@ class Translator:
             images: a PIL image, a uint8 or uint16 array ``[H, W]`` or ``[H, W, C]``, a tensor ``[C, H, W]`` or
                 ``[N, C, H, W]`` in [-1, 1], or a sequence of these. A tensor is what the network itself takes.
             mask: for models that take one beside each image (`wants_mask`): a PIL image or an array of the image's
-                size, white where it is marked, or a sequence of them for a sequence of images.
+                size, white (or true) where it is marked; for a sequence of images a sequence of masks, or one for all.
 
         Raises:
             TypeError: the images are of another kind.
             ValueError: a tensor has other channels than the network takes.
-            UserError: there is no mask where one is wanted, or it is of another size, or not wanted.
+            UserError: there is no mask where one is wanted, or it marks nothing though it is not black, is of another
+                size, or not wanted.
         """
         if isinstance(images, Tensor):
+            if mask is not None:
+                raise UserError("a tensor is what the network itself takes, mask and all; leave the mask out")
             return cast(Images, self._translate_tensor(images))
         if isinstance(images, Image.Image):
-            pixels, alpha = self.prepared(files.from_pil(images), _as_pixels(mask))
+            pixels, alpha = self.prepared(files.from_pil(images), _as_mask(mask))
             output = self.finished(self.translate_pixels([pixels])[0], alpha)
             return cast(Images, Image.fromarray(output[..., 0] if output.shape[2] == 1 else output))
         if isinstance(images, np.ndarray):
-            pixels, alpha = self.prepared(_as_pixels(images), _as_pixels(mask))
+            pixels, alpha = self.prepared(_as_pixels(images), _as_mask(mask))
             deep = images.dtype == np.uint16
             return cast(Images, self.finished(self.translate_pixels([pixels], deep=deep)[0], alpha))
         if isinstance(images, Sequence) and not isinstance(images, str | bytes):
-            masks = [None] * len(images) if mask is None else mask
+            masks = mask if isinstance(mask, Sequence) else [mask] * len(images)
+            if len(masks) != len(images):
+                raise UserError(f"{len(masks)} masks for {len(images)} images; give one for each, or one for all")
             outputs = [self.translate(image, its_mask) for image, its_mask in zip(images, masks, strict=True)]
             return cast(Images, type(images)(outputs))  # type: ignore[call-arg]
         raise TypeError(f"images must be PIL, uint8 arrays or tensors, not {type(images).__name__}")
@@ -284,32 +290,51 @@ class Translator:
         return self.data.direction == "AtoB" and [part.channels for part in self.data.parts_a][1:] == [1]
 
     def prepared(
-        self, image: files.Pixels, mask: files.Pixels | None = None
+        self, image: files.Pixels, mask: files.Pixels | None = None, size: int | None = None
     ) -> tuple[files.Pixels, files.Pixels | None]:
         """Return what the network takes of an image ``[H, W, C]``, and the transparency that goes past it.
 
         Args:
             image: uint8 or uint16.
             mask: ``[H, W, C]``, where `wants_mask`.
+            size: short side to work at; None: the image's own.
 
         Raises:
-            UserError: there is no mask where one is wanted, or it is of another size, or not wanted.
+            UserError: there is no mask where one is wanted, or it marks nothing though it is not black, is of another
+                size, or not wanted.
         """
-        if mask is not None and not self.wants_mask:
-            raise UserError("this model takes no masks; leave the mask out")
+        marked = None if mask is None else self._marked(mask, image)
         image, alpha = files.split_alpha(image) if self.carries_alpha else (image, None)
-        if self.wants_mask:
-            image = files.to_uint8(files.to_channels(image, self.in_channels - 1))
-            marked = None if mask is None else files.to_uint8(files.to_channels(mask, 1))
-            if self.derive is None:
-                return with_mask("mask", image, marked)[0], alpha
-            return self.derive.prepared(image, marked), alpha
-        if self.derive is None:
+        if size is not None:
+            height, width = short_side_size(image.shape[0], image.shape[1], size)
+            image = resized(image, height, width, "nearest" if self._takes_maps else "bicubic")
+            marked = None if marked is None else resize(marked, height, width, "nearest")
+        if self.derive is None and not self.wants_mask:
             return image, alpha
-        image = files.to_channels(image, self.in_channels)
+        image = files.to_channels(image, self.in_channels - self.wants_mask)
+        if self.derive is None:  # photos and masks lay in two folders
+            return with_mask("mask", files.to_uint8(image), marked)[0], alpha
         if image.dtype == np.uint16:
-            return np.round(self.derive.prepared(to_floats(image)) * 65535).astype(np.uint16), alpha
-        return self.derive.prepared(image), alpha
+            return np.round(self.derive.prepared(to_floats(image), marked) * 65535).astype(np.uint16), alpha
+        return self.derive.prepared(image, marked), alpha
+
+    def _marked(self, mask: files.Pixels, image: files.Pixels) -> npt.NDArray[np.uint8]:
+        """Return a mask as grey ``[H, W, 1]``, or refuse it."""
+        if not self.wants_mask:
+            raise UserError("this model takes no masks; leave the mask out")
+        if mask.shape[:2] != image.shape[:2]:
+            sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (mask, image)]
+            raise UserError(f"the mask is of {sizes[0]} pixels and its image of {sizes[1]}; make both of one size")
+        marked = files.to_uint8(files.to_channels(mask, 1))
+        if 0 < marked.max() < MARKED:
+            raise UserError(f"the mask marks nothing: its brightest value is {marked.max()} of 255; mark in white")
+        return marked
+
+    @property
+    def _takes_maps(self) -> bool:
+        """Whether inputs are masks or maps of labels, whose values must not be blended."""
+        how = self.data.resize_b if self.data.direction == "BtoA" else self.data.resize_a
+        return how == "nearest" and self.data.derive is None
 
     def finished(self, output: files.Pixels, alpha: files.Pixels | None) -> files.Pixels:
         """Return an output with the transparency of its image, enlarged with it."""
@@ -393,3 +418,8 @@ def _as_pixels(image: Any) -> Any:
         kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(f"arrays must be uint8 or uint16 [H, W] or [H, W, C], not {kind}")
     return np.atleast_3d(image)
+
+
+def _as_mask(mask: Any) -> Any:
+    is_bool = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
+    return _as_pixels(mask * np.uint8(255) if is_bool else mask)

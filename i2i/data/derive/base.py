@@ -101,7 +101,7 @@ class Derivation(Config):
         """Return what the network takes of a degraded image.
 
         Args:
-            image: ``[h, w, C]``, uint8; where no mask is wanted, floats in [0, 1] too.
+            image: ``[h, w, C]``, uint8 or floats in [0, 1].
             mask: ``[h, w, 1]``, where the derivation wants one; what is `MARKED` or more is marked.
 
         Raises:
@@ -134,12 +134,12 @@ MARKED = 128
 """The least value by which a mask marks a pixel."""
 
 
-def with_mask(name: str, image: Image, mask: Image | None) -> tuple[Image, Image]:
-    """Return the image ``[H, W, C + 1]`` with the mask, 0 or 255, as its last channel, and that mask ``[H, W, 1]``.
+def with_mask(name: str, image: Pixels, mask: Image | None) -> tuple[Pixels, Pixels]:
+    """Return the image ``[H, W, C + 1]`` with the mask, black or white, as its last channel, and that ``[H, W, 1]``.
 
     Args:
         name: of the derivation, for the errors' words.
-        image: ``[H, W, C]``.
+        image: ``[H, W, C]``, uint8 or floats in [0, 1].
         mask: ``[H, W, 1]``; what is `MARKED` or more is marked.
 
     Raises:
@@ -150,5 +150,6 @@ def with_mask(name: str, image: Image, mask: Image | None) -> tuple[Image, Image
     if mask.shape[:2] != image.shape[:2]:
         sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, image.shape)]
         raise UserError(f"{name}: the mask is of {sizes[0]} pixels and its image of {sizes[1]}; make both of one size")
-    marked = np.where(mask[..., :1] >= MARKED, np.uint8(255), np.uint8(0))
+    white = 255 if image.dtype == np.uint8 else 1
+    marked = np.where(mask[..., :1] >= MARKED, white, 0).astype(image.dtype)
     return np.concatenate([image, marked], axis=2), marked

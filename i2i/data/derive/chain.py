@@ -100,10 +100,12 @@ class Chain(Derivation):
         return photo
 
     def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
-        """Return the image as all steps prepare it."""
-        for step in self.steps:
-            image = step.prepared(image, mask)
-        return image
+        """Return the image as all steps prepare it; its mask is enlarged with it."""
+        *others, last = self.steps
+        for step in others:
+            image = step.prepared(image)
+        times = prod(step.magnification // step.scale for step in others)
+        return last.prepared(image, mask if mask is None else mask.repeat(times, 0).repeat(times, 1))
 
     def __call__(self, photo: Image, rng: np.random.Generator, mask: Image | None = None) -> Image:
         """Return the photo after all steps, prepared by all of them; holes are drawn in what is prepared."""

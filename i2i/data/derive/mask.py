@@ -55,7 +55,7 @@ class Mask(Derivation):
     def prepared(self, image: Pixels, mask: Image | None = None) -> Pixels:
         """Return the image with what the mask marks cut out, and the mask."""
         joined, marked = with_mask(self.name, image, mask)
-        joined[..., :-1][marked[..., 0] > 0] = HOLE
+        joined[..., :-1][marked[..., 0] > 0] = HOLE if image.dtype == np.uint8 else HOLE / 255
         return joined
 
     def __call__(self, photo: Image, rng: np.random.Generator, mask: Image | None = None) -> Image:
