@@ -65,6 +65,14 @@ OneOrMore = BeforeValidator(lambda value: (value,) if isinstance(value, str | in
 """Lets the one entry of a tuple stand without brackets: ``penalties=r1``."""
 
 
+def tag_of(value: Any) -> str | None:
+    """Return which part of a union, tagged by names, is meant: that of a name, or ``module:attribute`` of any such."""
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+    if name is None:
+        return None
+    return "module:attribute" if ":" in str(name) else str(name)
+
+
 def natural(value: Any) -> Any:
     """Return typed text as the number, boolean or None that it spells, for options whose types are not known here."""
     if isinstance(value, Mapping):
@@ -197,6 +205,8 @@ def _explain(model: type[Config], error: ValidationError, tree: Tree, layers: Se
         return f"{where}there is no option '{key}'{_nearest_key(key, model)}"
     if first["type"] == "missing":
         return f"{where}option '{key}' must be given"
+    if first["type"] == "union_tag_not_found":
+        return f"{where}option '{key}.name' must be given"
     if first["type"] in ("literal_error", "enum"):
         choices = [choice.strip(" '") for choice in str(first["ctx"]["expected"]).replace(" or ", ", ").split(",")]
         return f"{where}option '{key}': '{first['input']}' is not known{did_you_mean(str(first['input']), choices)}"
@@ -220,15 +230,16 @@ def _step_into(tree: Any, part: int | str) -> Any:
 
 
 def _path_in(tree: Any, loc: tuple[int | str, ...]) -> list[int | str]:
-    """Drop from pydantic's location the tags of unions, which the user never typed."""
+    """Drop from pydantic's location what the user never typed: tags of unions, places in what is no list yet."""
     path: list[int | str] = []
     for depth, part in enumerate(loc):
         try:
             tree = _step_into(tree, part)
         except LookupError:
             is_last = depth == len(loc) - 1
-            if not is_last or (isinstance(tree, Mapping) and part == tree.get("name")):
-                continue  # a tag; an unknown or missing key can only stand at the end
+            in_no_list = isinstance(part, int) and not isinstance(tree, list | tuple)
+            if not is_last or in_no_list or (isinstance(tree, Mapping) and part == tree.get("name")):
+                continue  # an unknown or missing key can only stand at the end
         path.append(part)
     return path
 

@@ -9,8 +9,10 @@ import pytest
 import typer.main
 
 from i2i.cli import app
-from i2i.config import keys_of
+from i2i.config import keys_of, read_yaml, resolve
+from i2i.data.recipes import Recipe
 from i2i.engine.config import RunConfig
+from i2i.resources import find_yaml, resource_names
 
 ROOT = Path(__file__).parents[1]
 OF_OTHERS = {"--logdir", "--strict", "--eval"}  # flags of TensorBoard, mypy and the code that people come from
@@ -37,3 +39,21 @@ def test_options_and_flags_exist(page: Path) -> None:
     assert keys - files <= set(keys_of(RunConfig))
     named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", ours))
     assert named - OF_OTHERS <= flags_of_ours()
+
+
+def test_the_table_of_data_sets_says_what_the_recipes_say() -> None:
+    text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    rows = {cells[0].strip("`"): cells[2:] for line in text.splitlines() if len(cells := _cells(line)) == 5}
+    kinds = {"md5": "MD5", "sha256": "SHA-256", "git": "git"}
+    known = {}
+    for name in resource_names("datasets"):
+        recipe = resolve(Recipe, [read_yaml(find_yaml(name, "datasets", "data set"))])
+        if recipe.archives:
+            checks = {kinds[str(archive.checksum).partition(":")[0]] for archive in recipe.archives}
+            known[name] = [recipe.size, recipe.terms, *checks]
+        assert f"`{name}`" in text
+    assert known == {name: cells for name, cells in rows.items() if name not in ("name", "---")}
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from i2i.config import Layer, read_yaml, resolve
-from i2i.data import sources
-from i2i.data.sources import Recipe
+from i2i.data import drawn
+from i2i.data.recipes import Recipe
 from i2i.engine.config import RunConfig, compose
 from i2i.engine.runs import start
 from i2i.inference.runs import read_header
@@ -24,8 +24,8 @@ ONE_STEP = Layer("--steps 1", {"train": {"steps": 1, "epochs": None, "device": "
 
 @pytest.fixture(autouse=True)
 def few_cats(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, parts in sources.BUILTIN.items():
-        monkeypatch.setitem(sources.BUILTIN, name, tuple(replace(part, count=2) for part in parts))
+    for name, parts in drawn.BUILTIN.items():
+        monkeypatch.setitem(drawn.BUILTIN, name, tuple(replace(part, count=2) for part in parts))
 
 
 PRESETS = {
@@ -36,7 +36,11 @@ NEEDS = {name: METHODS[config.method.name].needs for name, config in PRESETS.ite
 
 @pytest.mark.parametrize("name", [name for name, needs in NEEDS.items() if needs != "images"])
 def test_preset_trains_a_step(name: str, tmp_path: Path) -> None:
-    config, source = compose(name, {"pairs": "edges2cats", "heaps": "ginger2silver"}[NEEDS[name]], [ONE_STEP])
+    named = PRESETS[name].data.source or {"pairs": "edges2cats", "heaps": "ginger2silver"}[NEEDS[name]]
+    size = Layer("small", {"data": {"image_size": min(PRESETS[name].data.image_size, 128)}})
+    config, source = compose(name, named, [ONE_STEP, size])
+    given = PRESETS[name].data.derive
+    assert given is None or config.data.derive == given  # whatever the data set is made pairs of by itself
     outcome = start(config, source, Console(file=io.StringIO()), tmp_path / "run")
     assert outcome.steps == 1
     assert list(outcome.checkpoint.glob("G*.safetensors"))

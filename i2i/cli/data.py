@@ -1,19 +1,23 @@
-"""`i2i data`: list, inspect, prepare and preview."""
+"""`i2i data`: list, download, inspect, prepare and preview."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from i2i.data import Source
     from i2i.data.opened import Needs
+    from i2i.data.reports import Say, Show
     from i2i.engine.config import RunConfig
 
-app = typer.Typer(no_args_is_help=True, help="List, inspect, prepare and preview data.")
+app = typer.Typer(no_args_is_help=True, help="List, download, inspect, prepare and preview data.")
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A data option, such as data.derive.name=edges.")
@@ -46,6 +50,20 @@ def list_data() -> None:
 
 
 @app.command()
+def download(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, such as facades.")],
+) -> None:
+    """Bring data sets onto this machine now, instead of at their first use; an interrupted download goes on."""
+    from rich.console import Console
+
+    from i2i.data.sources import find_source
+
+    console = Console()
+    for source in [find_source(name, recipe_alone=True, flag="NAME") for name in names]:
+        typer.echo(f"{source.name}: in {source.download(*_shown_on(console))}")
+
+
+@app.command()
 def inspect(
     data: Annotated[str, typer.Argument(help="A data set or a folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -61,8 +79,7 @@ def inspect(
 
     config, source, needs = _config(data, settings, preset)
     console = Console(stderr=as_json)
-    with progress(console, "drawing") as drawing:
-        source.folder(drawing, lambda line: typer.echo(line, err=as_json))
+    source.folder(*_shown_on(console))
     folder = find_folder(config.data, source, config.seed, needs)
     with progress(console, "checking") as checking:
         inspection = inspect_folder(folder, checking)
@@ -142,12 +159,18 @@ def preview(
         raise UserError(f"{output}: exists already; add --overwrite, or give another name")
     config, source, needs = _config(data, settings, preset)
     console = Console()
-    with progress(console, "drawing") as drawing:
-        source.folder(drawing, typer.echo)
+    source.folder(*_shown_on(console))
     with progress(console, "checking") as checking:
         opened = open_data(config.data, source, config.seed, typer.echo, checking, needs)
     files.write(output, preview_sheet(opened, rows))
     typer.echo(f"sheet: {output}")
+
+
+def _shown_on(console: Console) -> tuple[Show, Say]:
+    """Return what shows progress on a console, and what prints lines above it."""
+    from i2i.engine.writers import progress
+
+    return partial(progress, console), partial(console.print, highlight=False, markup=False, soft_wrap=True)
 
 
 def _config(

@@ -21,12 +21,12 @@ def list_(
         str | None,
         typer.Argument(
             metavar="WHAT",
-            help="presets, data, methods, generators, discriminators, derivations, losses or penalties; "
+            help="presets, data, methods, generators, discriminators, derivations, losses, penalties or metrics; "
             "everything if left out.",
         ),
     ] = None,
 ) -> None:
-    """Show presets, data sets, methods, networks, losses and penalties."""
+    """Show presets, data sets, methods, networks, losses, penalties and metrics."""
     from rich.console import Console
     from rich.table import Table
 
@@ -119,6 +119,16 @@ def _penalties() -> tuple[str, Rows]:
     return title, rows
 
 
+def _metrics() -> tuple[str, Rows]:
+    from i2i.metrics import METRICS
+
+    rows = []
+    for metric in METRICS.values():
+        facts = {"what": metric.about, "of": f"{metric.of}; {metric.better} is better", "source": metric.source}
+        rows.append((metric.name, _facts(facts | {"needs": metric.needs})))
+    return "metrics (i2i evaluate --metrics NAME,NAME)", rows
+
+
 SECTIONS = {
     "presets": _presets,
     "data": _data,
@@ -128,6 +138,7 @@ SECTIONS = {
     "derivations": _derivations,
     "losses": _losses,
     "penalties": _penalties,
+    "metrics": _metrics,
 }
 
 

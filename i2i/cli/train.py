@@ -103,7 +103,8 @@ def train(
     console.print(f"checkpoint: {outcome.checkpoint}", highlight=False, soft_wrap=True)
     if outcome.best:
         best = outcome.best
-        console.print(f"best: {best['name']} {best['value']:.4g} at step {best['step']}", highlight=False)
+        last = "" if outcome.last is None else f"; last: {outcome.last:.4g}"
+        console.print(f"best: {best['name']} {best['value']:.4g} at step {best['step']}{last}", highlight=False)
     if outcome.exit_code:
         console.print(
             f"stopped after step {outcome.steps}; to go on: {typed('i2i')} train --resume {run}",

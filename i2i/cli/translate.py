@@ -42,6 +42,10 @@ def translate(
     from_pairs: Annotated[
         bool, typer.Option("--from-pairs", help="Take the input's half of side-by-side pairs.")
     ] = False,
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|FOLDER", help="Masks of the inputs' names, for models that take them: inpainting."),
+    ] = None,
     statistics: Statistics = None,
     dropout: Annotated[Literal["off", "sample"] | None, typer.Option(help="off, or sample as in training.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of sampled dropout.")] = 0,
@@ -92,6 +96,7 @@ def translate(
         size=size,
         suffix=None if image_format == "same" else f".{image_format}" if image_format else "",
         keep_alpha=alpha == "keep",
+        masks=mask,
         overwrite=overwrite,
         say=typer.echo,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from i2i.config import Config, natural
 from i2i.data.derive import DerivationConfig
@@ -38,6 +38,13 @@ class Augmentation(Config):
         return values
 
 
+class Part(Config):
+    """What one of several folders of A gives: its channels, and how its images are resized."""
+
+    channels: Channels
+    resize: Resize
+
+
 class DataConfig(Config):
     """Where the images are and how they become batches. None means: found out from the files, and then recorded.
 
@@ -45,7 +52,8 @@ class DataConfig(Config):
         source: name of a data set or path of a folder (`--data`).
         source_b: the folder of B, where A and B are given apart (`--data-b`).
         layout: how the folder is arranged.
-        folder_a: name of the subfolder that holds A, where there are two.
+        folder_a: name of the subfolder that holds A, where there are two; of several, such as ``[clean, mask]``, the
+            channels are put together in that order.
         folder_b: name of the subfolder that holds B.
         direction: AtoB learns A to B; BtoA swaps the two.
         image_size: side of the square that the networks see in training.
@@ -57,12 +65,13 @@ class DataConfig(Config):
         resize_b: how B is resized.
         channels_a: channels of A; images of more than 4 are taken as they are.
         channels_b: channels of B.
+        parts_a: what each folder of A gives, where there are several.
         channels: channels of images that stand alone, where a method learns from those: 1 grey, 3 colour.
         classes: names of the class folders to take, in their order, or of the classes that IDX files number; empty:
             found out from the files.
         boxes: a folder of annotations (Pascal VOC XML), by whose bounding boxes images that stand alone are cut.
         bits: 8, or 16 where the files hold 16-bit values, which are then kept; None: as the files.
-        derive: how A is made from the photos B.
+        derive: how A is made from the photos B, or from given pairs.
         flip: mirror half of the training images.
         augment: more transforms of training images.
         val_share: share of the training images held out for validation where no folder is set aside for it.
@@ -75,7 +84,7 @@ class DataConfig(Config):
     source: str = ""
     source_b: str | None = None
     layout: Layout | None = None
-    folder_a: str | None = None
+    folder_a: str | tuple[str, ...] | None = None
     folder_b: str | None = None
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     image_size: PositiveInt = 256
@@ -85,6 +94,7 @@ class DataConfig(Config):
     resize_b: Resize | None = None
     channels_a: Channels | None = None
     channels_b: Channels | None = None
+    parts_a: tuple[Part, ...] = ()
     channels: Channels | None = None
     classes: tuple[str, ...] = ()
     boxes: str | None = None
@@ -98,6 +108,13 @@ class DataConfig(Config):
     batch_size: PositiveInt = 1
     workers: NonNegativeInt | None = None
 
+    @field_validator("folder_a")
+    @classmethod
+    def _each_folder_once(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple) and not 0 < len(value) == len(set(value)):
+            raise ValueError("name each of the folders of A once, such as [clean,mask]")
+        return value
+
     @model_validator(mode="after")
     def _load_size_holds_crop(self) -> DataConfig:
         if self.load_size is not None and self.aspect == "crop":
@@ -108,6 +125,11 @@ class DataConfig(Config):
                 f"set data.load_size to at least {self.image_size}"
             )
         return self
+
+    @property
+    def scale(self) -> int:
+        """How many times smaller than B the images of A are."""
+        return self.derive.scale if self.derive else 1
 
     @property
     def resolved_load_size(self) -> int:

@@ -25,12 +25,14 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     """The examples of one split; ``self[index, epoch]`` is the same whoever asks, in whichever order.
 
     An item holds images by domain, ``[C, H, W]``, uint8 (or float32 in [0, 1] where the files have 16 bits), already in
-    the run's direction, and ``index``.
+    the run's direction, and ``index``. Both have one size, unless a derivation makes the input smaller.
 
     Args:
         config: options, with none of those that are found out from the files left None.
         seed: the run's seed.
         train: random crop, flip and augmentation; otherwise the whole (squashed) or the middle of the image.
+        whole: where images keep their own size and are not trained on, all of each, but for what does not divide by the
+            factor that they are shrunk by; otherwise the middle of them, so that they can be batched.
 
     Attributes:
         captions: what the images of an item are for, by their names in it.
@@ -41,8 +43,9 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
 
     captions: ClassVar[dict[str, str]] = {"a": "input", "b": "target"}
 
-    def __init__(self, config: DataConfig, seed: int, *, train: bool) -> None:
+    def __init__(self, config: DataConfig, seed: int, *, train: bool, whole: bool = False) -> None:
         self.config = config
+        self.whole = whole and config.aspect == "crop"
         self.seed = seed
         self.train = train
         self.deep = config.bits == 16
@@ -54,9 +57,8 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     @property
     def domains(self) -> dict[str, Domain]:
         """The kinds of images that an item holds, by their names in it."""
-        a = self.config.derive.channels if self.config.derive else self.config.channels_a or 3
         return {
-            "a": Domain(a, self.config.resize_a or "bicubic"),
+            "a": Domain(self.config.channels_a or 3, self.config.resize_a or "bicubic"),
             "b": Domain(self.config.channels_b or 3, self.config.resize_b or "bicubic"),
         }
 
@@ -105,6 +107,9 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
             case _:
                 height = width = self.size
         image = resize(image, height, width, how or "bicubic")
+        if self.whole:
+            multiple = self.config.derive.magnification if self.config.derive else 1
+            return image[: height - height % multiple, : width - width % multiple]
         return image if self.train else center_crop(image, self.size)
 
 

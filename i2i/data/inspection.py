@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from i2i.data.files import TIFF_EXTRA, BrokenImage, Pixels, read, write_whole
 from i2i.data.layouts import DataFolder, Example, Problem, Size, Split, same_shape
@@ -24,7 +24,6 @@ BATCH = 16  # files per task of the pool
 MOST_NAMED = 5  # files that a line names
 
 Side = Literal["a", "b"]
-SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +90,28 @@ class Inspection:
     def odd_channels(self) -> tuple[Problem, ...]:
         """Files of A or of B that have more than 4 channels where most have another number, or the other way round."""
         found: dict[Path, Problem] = {}
-        for side in SIDES:
-            kinds = self.channels(side)
+        groups: list[tuple[Side, int]] = [("a", part) for part in range(1 + len(self.folder.more_a))]
+        for side, part in (*groups, ("b", 0)):
+            kinds = self.channels(side, part)
             if len(kinds) > 1 and max(kinds) > 4:
                 (usual, count), *_ = kinds.most_common(1)
                 reason = f"channels where {count} of {kinds.total()} images have {usual}; all must have equally many"
-                for path in self._paths(side):
+                for path in self._paths(side, part):
                     has = self._good[path].channels if path in self._good else usual
                     if has != usual and max(has, usual) > 4:
                         found[path] = Problem(path, f"has {has} {reason}")
         return tuple(found.values())
+
+    @cached_property
+    def unlike_parts(self) -> tuple[Problem, ...]:
+        """Files of A that are not as large as the one whose channels they follow."""
+        found = []
+        for first, *more in (example.inputs for split in self.folder.splits.values() for example in split if example.a):
+            for path in more:
+                if first in self._good and path in self._good and self._good[path].size != self._good[first].size:
+                    has, wanted = ("x".join(map(str, self._good[file].size)) for file in (path, first))
+                    found.append(Problem(path, f"has {has} pixels, and {first}, whose channels it follows, {wanted}"))
+        return tuple(found)
 
     @cached_property
     def odd_boxes(self) -> tuple[Problem, ...]:
@@ -174,13 +185,20 @@ class Inspection:
         """Most bits per value of any file, 8 or 16."""
         return max(self.depths, default=8)
 
-    def channels(self, side: Side) -> Counter[int]:
-        """Return how many files of A or of B have how many channels."""
-        return Counter(record.channels for path in self._paths(side) if (record := self._good.get(path)))
+    def channels(self, side: Side, part: int = 0) -> Counter[int]:
+        """Return how many files of A, those of its folder number `part`, or of B have how many channels."""
+        return Counter(record.channels for path in self._paths(side, part) if (record := self._good.get(path)))
 
     def problems(self) -> list[Problem]:
         """Return what has to be mended, or left out, before training."""
-        return [*self.broken, *self.unmatched, *self.odd_width, *self.odd_channels, *self.odd_boxes]
+        return [
+            *self.broken,
+            *self.unmatched,
+            *self.odd_width,
+            *self.odd_channels,
+            *self.unlike_parts,
+            *self.odd_boxes,
+        ]
 
     def warnings(self) -> list[str]:
         """Return what is allowed and may yet be a mistake, in one line each."""
@@ -209,7 +227,7 @@ class Inspection:
         """Return the folder without the examples that have a problem."""
         bad = {problem.path for problem in self.problems()}
         splits = {
-            split: tuple(example for example in examples if example.a not in bad and example.b not in bad)
+            split: tuple(example for example in examples if bad.isdisjoint(example.files))
             for split, examples in self.folder.splits.items()
         }
         return replace(self.folder, splits=splits, problems=())
@@ -239,6 +257,7 @@ class Inspection:
             "root": str(folder.root),
             "layout": folder.layout,
             "folder_a": folder.folder_a,
+            "more_a": list(folder.more_a),
             "folder_b": folder.folder_b,
             "classes": {name: self.class_counts[name] for name in folder.classes},
             "splits": {split: len(examples) for split, examples in folder.splits.items()},
@@ -252,6 +271,7 @@ class Inspection:
             "unmatched": _as_dicts(self.unmatched),
             "odd_width": _as_dicts(self.odd_width),
             "odd_channels": _as_dicts(self.odd_channels),
+            "unlike_parts": _as_dicts(self.unlike_parts),
             "odd_boxes": _as_dicts(self.odd_boxes),
             "constant": [str(path) for path in self.constant],
             "unlike_shapes": [example.name for example in self.unlike_shapes],
@@ -263,12 +283,12 @@ class Inspection:
     def _good(self) -> dict[Path, Record]:
         return {path: record for path, record in self.records.items() if not record.error}
 
-    def _paths(self, side: Side) -> list[Path]:
-        """Return the distinct files of A or of B."""
-        return list(dict.fromkeys(path for split in self.folder.splits for path in self.folder.side(split, side)))
+    def _paths(self, side: Side, part: int = 0) -> list[Path]:
+        """Return the distinct files of A, those of its folder number `part`, or of B."""
+        return list(dict.fromkeys(path for split in self.folder.splits for path in self.folder.side(split, side, part)))
 
     def _records_of(self, example: Example) -> tuple[Record, ...]:
-        """Return the records of an example's one or two files, or nothing if one is broken."""
+        """Return the records of an example's files, or nothing if one is broken."""
         paths = _files([example])
         return tuple(self._good[path] for path in paths) if all(path in self._good for path in paths) else ()
 
@@ -307,7 +327,7 @@ def inspect(folder: DataFolder, progress: Callable[[int, int], None] | None = No
 
 def _files(examples: Sequence[Example]) -> list[Path]:
     """Return the distinct files of examples."""
-    return list(dict.fromkeys(path for example in examples for path in (example.a, example.b) if path))
+    return list(dict.fromkeys(path for example in examples for path in example.files))
 
 
 def _is_current(path: Path, record: Record) -> bool:

@@ -65,6 +65,7 @@ class Example:
             of many in a file (see `DataFolder.stacks`) is named by its number below that file.
         label: number of its class, where there are classes.
         box: the part of the file that is meant; None: all of it.
+        more: further files of A, whose channels follow those of `a`.
     """
 
     name: str
@@ -72,6 +73,17 @@ class Example:
     b: Path | None
     label: int | None = None
     box: Box | None = None
+    more: tuple[Path, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files of A."""
+        return (self.a, *self.more) if self.a else ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its distinct files."""
+        return tuple(dict.fromkeys((*self.inputs, *([self.b] if self.b else []))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ class DataFolder:
         splits: the examples of each split that there is, in natural order.
         folder_a: name of the folder that holds A, where there are two.
         folder_b: name of the folder that holds B, where there are two.
+        more_a: names of further folders of A.
         val_origin: how ``val`` came about, where the folder has none of its own.
         notes: what the user should hear of, in one line each.
         problems: files without a partner or with a name that is taken; no example holds them.
@@ -112,16 +125,19 @@ class DataFolder:
     problems: tuple[Problem, ...] = ()
     classes: tuple[str, ...] = ()
     stacks: Mapping[Path, Tensor] = field(default_factory=dict)
+    more_a: tuple[str, ...] = ()
 
-    def side(self, split: Split, side: Literal["a", "b"]) -> tuple[Path, ...]:
-        """Return the files of A or of B in a split, as unpaired training wants them."""
-        paths = (example.a if side == "a" else example.b for example in self.splits.get(split, ()))
-        return tuple(path for path in paths if path is not None)
+    def side(self, split: Split, side: Literal["a", "b"], part: int = 0) -> tuple[Path, ...]:
+        """Return the files of A, those of its folder number `part`, or of B in a split."""
+        examples = self.splits.get(split, ())
+        if side == "b":
+            return tuple(example.b for example in examples if example.b)
+        return tuple(example.inputs[part] for example in examples if example.a)
 
     def describe(self) -> str:
         """Say in one line what was found, and each note in a line of its own."""
         telling = self.folder_a and (self.folder_a, self.folder_b) != ("A", "B")
-        folders = f" (A: {self.folder_a}, B: {self.folder_b})" if telling else ""
+        folders = f" (A: {' + '.join((str(self.folder_a), *self.more_a))}, B: {self.folder_b})" if telling else ""
         if self.classes:
             folders = f" ({len(self.classes)} classes: {shorten(', '.join(self.classes), 100, placeholder=' ...')})"
         counts = ", ".join(self._count(split) for split in self.splits)
@@ -165,7 +181,7 @@ def two_heaps(a: DataFolder, b: DataFolder) -> DataFolder:
 def read_folder(
     root: Path,
     layout: Layout | None = None,
-    folder_a: str | None = None,
+    folder_a: str | Sequence[str] | None = None,
     folder_b: str | None = None,
     val_share: float = 0.1,
     seed: int = 0,
@@ -179,7 +195,8 @@ def read_folder(
     Args:
         root: the folder.
         layout: how it is arranged; None: recognised.
-        folder_a: name of the subfolder that holds A; None: known by its name.
+        folder_a: name of the subfolder that holds A, or of several whose channels are put together; None: known by its
+            name.
         folder_b: name of the subfolder that holds B; None: known by its name.
         val_share: share of ``train`` that becomes ``val``.
         seed: chooses which images those are.
@@ -190,23 +207,32 @@ def read_folder(
     """
     if layout in ("side-by-side", "photos") and (folder_a or folder_b):
         raise UserError(f"{root}: folder_a and folder_b have no meaning in layout '{layout}'; leave them out")
-    found = unwrap(list_found(root), folder_a, folder_b)
+    more: Sequence[str] = ()
+    if folder_a is not None and not isinstance(folder_a, str):
+        folder_a, *more = folder_a
+    if folder_b in more:
+        raise UserError(
+            f"{root}: data.folder_a and data.folder_b both name '{folder_b}'; A must not hold what it becomes"
+        )
+    found = unwrap(list_found(root), folder_a, folder_b, *more)
     if layout is None and any(SPLIT_AND_SIDE.fullmatch(image.parts[0]) for image in found):
         layout = "unpaired"
     by_split, notes = in_splits(found, split)
-    layout, folders = _recognise(root, by_split, layout, folder_a, folder_b)
+    layout, folders = _recognise(root, by_split, layout, folder_a, folder_b, more)
     problems: list[Problem] = []
     if folders is None:
         splits = {name: flat(images, layout) for name, images in by_split.items()}
     elif layout == "unpaired":
         splits = {name: _one_sided(images, folders) for name, images in by_split.items()}
     else:
-        splits, problems = _paired(root, by_split, folders, notes)
-    if folders and (outside := sum(not _is_inside(f, folders) for images in by_split.values() for f in images)):
-        notes.append(f"left out: {outside} images in neither {folders[0]} nor {folders[1]}")
+        splits, problems = _paired(root, by_split, folders, notes, more)
+    used = (*(folders or ()), *more)
+    if folders and (outside := sum(not _is_inside(f, used) for images in by_split.values() for f in images)):
+        notes.append(f"left out: {outside} images in neither {' nor '.join(used)}")
     ordered, val_origin = with_val(splits, val_share, seed, notes)
     a, b = folders or (None, None)
-    return DataFolder(root, layout, ordered, a, b, val_origin, tuple(dict.fromkeys(notes)), tuple(problems))
+    told = tuple(dict.fromkeys(notes))
+    return DataFolder(root, layout, ordered, a, b, val_origin, told, tuple(problems), more_a=tuple(more))
 
 
 def with_val(
@@ -229,17 +255,26 @@ def with_val(
 
 
 def _recognise(
-    root: Path, by_split: BySplit, layout: Layout | None, folder_a: str | None, folder_b: str | None
+    root: Path,
+    by_split: BySplit,
+    layout: Layout | None,
+    folder_a: str | None,
+    folder_b: str | None,
+    more_a: Sequence[str],
 ) -> tuple[Layout, tuple[str, str] | None]:
     """Return the layout, and the folders of A and B if it has two."""
     if layout in ("side-by-side", "photos"):
         return layout, None
     images = [image for name in get_args(Split) for image in by_split.get(name, ())]
-    for name, option in ((folder_a, "folder_a"), (folder_b, "folder_b")):
+    if more_a and layout == "unpaired":
+        raise UserError(f"{root}: several folders of A belong to pairs, and these are unpaired; name one of them")
+    named = ((folder_a, "folder_a"), (folder_b, "folder_b"), *((name, "folder_a") for name in more_a))
+    for name, option in named:
         if name and not any(_is_inside(image, (name,)) for image in images):
             hint = did_you_mean(name, {image.parts[0] for image in images if len(image.parts) > 1})
             raise UserError(f"{root}: has no images in the folder '{name}' that data.{option} names{hint}")
-    if folders := _choose_folders(root, images, layout, folder_a, folder_b):
+    others = [image for image in images if not _is_inside(image, more_a)]
+    if folders := _choose_folders(root, others, layout, folder_a, folder_b):
         return layout or "two-folders", folders
     if inner := next((image for image in images if outer_split(Found(image.path, image.parts[1:]))), None):
         example = inner.path.parents[len(inner.parts) - 2]
@@ -356,28 +391,55 @@ def _one_sided(images: Sequence[Found], folders: tuple[str, str]) -> tuple[Examp
 
 
 def _paired(
-    root: Path, by_split: BySplit, folders: tuple[str, str], notes: list[str]
+    root: Path, by_split: BySplit, folders: tuple[str, str], notes: list[str], more_a: Sequence[str] = ()
 ) -> tuple[dict[Split, tuple[Example, ...]], list[Problem]]:
-    """Match the images of two folders by name in each split, and add to `notes` what was not as expected."""
+    """Match the images of two folders by name in each split, and add to `notes` what was not as expected.
+
+    The images of `more_a` have the names of those in the first folder.
+    """
     splits: dict[Split, tuple[Example, ...]] = {}
     problems: list[Problem] = []
     for split, images in by_split.items():
-        a, b = (_by_name(_inside(images, folder), problems) for folder in folders)
+        a, b, *more = (_by_name(_inside(images, folder), problems) for folder in (*folders, *more_a))
         if not (a and b) and split != "train":
             notes.append(f"{split} is left out: it has images of {'A' if a else 'B'} alone")
             continue
+        for folder, named in zip(more_a, more, strict=True):
+            problems += _unmatched(root, a, named, (folders[0], folder), split, "")
+        beside = {
+            path: tuple(named[name] for named in more)
+            for name, path in a.items()
+            if all(name in named for named in more)
+        }
         if a and b and a.keys().isdisjoint(b):
             a, b = _without_affixes(a, b, notes)
-        if a.keys().isdisjoint(b):
-            raise UserError(
-                f"{root}: no image of '{folders[0]}' has the name of one of '{folders[1]}' ({split}); "
-                "give partners the same name, or say --set data.layout=unpaired"
-            )
-        splits[split] = tuple(Example(name, path, b[name]) for name, path in a.items() if name in b)
-        for side, others, folder in ((a, b, folders[1]), (b, a, folders[0])):
-            reason = f"has no partner of the same name in '{folder}'"
-            problems += [Problem(path, reason) for name, path in side.items() if name not in others]
+        problems += _unmatched(root, a, b, folders, split)
+        splits[split] = tuple(
+            Example(name, path, b[name], more=beside[path]) for name, path in a.items() if name in b and path in beside
+        )
     return splits, problems
+
+
+def _unmatched(
+    root: Path,
+    a: Mapping[str, Path],
+    b: Mapping[str, Path],
+    folders: tuple[str, str],
+    split: Split,
+    instead: str = ", or say --set data.layout=unpaired",
+) -> list[Problem]:
+    """Return the files of either folder whose name no file of the other has; if none has, refuse them."""
+    if a.keys().isdisjoint(b):
+        raise UserError(
+            f"{root}: no image of '{folders[0]}' has the name of one of '{folders[1]}' ({split}); "
+            f"give partners the same name{instead}"
+        )
+    return [
+        Problem(path, f"has no partner of the same name in '{folder}'")
+        for side, others, folder in ((a, b, folders[1]), (b, a, folders[0]))
+        for name, path in side.items()
+        if name not in others
+    ]
 
 
 def same_shape(a: Size, b: Size) -> bool:

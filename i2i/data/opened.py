@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from i2i.data import files
 from i2i.data.boxes import with_boxes
-from i2i.data.config import DataConfig, Resize
+from i2i.data.config import DataConfig, Part, Resize
+from i2i.data.derive import MARKED, Derivation
 from i2i.data.idx import find_idx_alone
 from i2i.data.images import ImageSet
 from i2i.data.inspection import Inspection, Side, inspect
 from i2i.data.layouts import KINDS, DataFolder, Layout, Split, read_folder, two_heaps
-from i2i.data.pairs import PairedImages
+from i2i.data.pairs import PairedImages, read_pair
+from i2i.data.reports import Progress
 from i2i.data.singles import SingleImages, read_singles
-from i2i.data.sources import Progress, Source, find_source
+from i2i.data.sources import Source, find_source
 from i2i.data.unpaired import UnpairedImages
 from i2i.errors import UserError
 
@@ -24,6 +27,7 @@ Needs = Literal["pairs", "heaps", "images"]
 
 MASK_WORDS = ("mask", "label", "seg", "annotation")
 MOST_NAMED = 5
+MASKS_READ = 16
 ALONE: tuple[Layout, ...] = ("classes", "idx")  # layouts that hold no A and B
 
 
@@ -46,11 +50,15 @@ class Data:
         """Channels of the networks' input and output, in the run's direction; of images that stand alone, theirs."""
         if self.config.channels is not None:
             return (self.config.channels,)
-        a = self.config.derive.channels if self.config.derive else self.config.channels_a
-        b = self.config.channels_b
+        a, b = self.config.channels_a, self.config.channels_b
         assert a is not None
         assert b is not None
         return (b, a) if self.config.direction == "BtoA" else (a, b)
+
+    @property
+    def scale(self) -> int:
+        """How many times larger than their input the networks' output is: 1, unless a derivation shrinks photos."""
+        return self.config.scale
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -162,6 +170,8 @@ def open_data(
     for warning in _empty_classes(usable):
         say(f"data: note: {warning}")
     config = _completed(config, usable, replace(inspection, folder=usable), needs)
+    if _takes_masks(config):
+        _refuse_blank_masks(config, usable)
     if config.bits == 16:
         say("data: 16-bit images, whose depth is kept")
     splits = {split: _image_set(usable, split, config, seed) for split, examples in usable.splits.items() if examples}
@@ -211,18 +221,60 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
             f"{folder.root}: holds {KINDS[folder.layout]}, and this method learns from pairs"
             f"{instead if folder.layout == 'classes' else ''}"
         )
+    elif config.derive is not None and _takes_masks(config):
+        if folder.layout == "photos":
+            raise UserError(
+                f"{folder.root}: holds plain photos, and data.derive.name={config.derive.name} takes pairs of a mask "
+                "and its photo; put them into two folders, mask/ and image/"
+            )
     elif folder.layout == "photos" and config.derive is None:
         raise UserError(
             f"{folder.root}: holds plain photos, not pairs; let pairs be made of them: --set data.derive.name=edges "
-            "(or force another layout: --set data.layout=side-by-side)"
+            "(others: i2i list derivations; or force another layout: --set data.layout=side-by-side)"
         )
     elif folder.layout != "photos" and config.derive is not None:
         raise UserError(
             f"{folder.root}: holds {folder.layout} pairs, but data.derive makes pairs from photos; drop "
             "data.derive, or say --set data.layout=photos"
         )
+    if config.derive is not None:
+        if folder.more_a:
+            raise UserError(
+                f"data.folder_a names several folders, and data.derive.name={config.derive.name} takes one; name that "
+                "of the masks alone"
+            )
+        _refuse_underivable(config, config.derive)
     _refuse_options(config, ("channels",), "is of images that stand alone, and here are A and B", "channels_a")
     _refuse_options(config, ("boxes", "classes"), "is of images that stand alone, and here are A and B", None)
+
+
+def _refuse_underivable(config: DataConfig, derive: Derivation) -> None:
+    if rest := config.image_size % derive.magnification:
+        near = (config.image_size - rest, config.image_size - rest + derive.magnification)
+        raise UserError(
+            f"data.image_size={config.image_size}: does not divide by {derive.magnification}, by which "
+            f"data.derive.name={derive.name} shrinks photos; say --image-size {' or '.join(str(n) for n in near if n)}"
+        )
+    if config.direction == "BtoA" and derive.scale > 1:
+        raise UserError(
+            f"data.direction=BtoA: networks make images larger or leave their size, and data.derive.name={derive.name} "
+            f"makes photos {derive.scale} times smaller; leave data.direction out, or let it enlarge them back"
+        )
+
+
+def _refuse_blank_masks(config: DataConfig, folder: DataFolder) -> None:
+    """Refuse masks that mark nothing where white is what marks, such as those of values 0 and 1."""
+    train = folder.splits["train"]
+    some = train[:: -(-len(train) // MASKS_READ)]
+    if all(files.to_uint8(read_pair(example, config)[0]).max() < MARKED for example in some):
+        raise UserError(
+            f"{folder.root}: the masks (A) mark nothing: none of {len(some)} that were read has a pixel of {MARKED} or "
+            "more; let them be white where the photo is damaged"
+        )
+
+
+def _takes_masks(config: DataConfig) -> bool:
+    return config.derive is not None and config.derive.takes == "pairs"
 
 
 def _refuse_options(config: DataConfig, options: Sequence[str], reason: str, instead: str | None) -> None:
@@ -247,44 +299,69 @@ def _completed(config: DataConfig, folder: DataFolder, inspection: Inspection, n
                 "channels": _channels(config.channels, inspection, "b", "channels", "the images"),
             }
         )
-    derived = folder.layout == "photos"
     channels_b = _channels(config.channels_b, inspection, "b", "channels_b", "the images of B")
+    parts = config.parts_a or _parts_of_a(config, folder, inspection)
     channels_a = (
-        config.channels_a or channels_b
-        if derived
-        else _channels(config.channels_a, inspection, "a", "channels_a", "the images of A")
+        config.derive.channels_of(channels_b)
+        if config.derive
+        else sum(part.channels for part in parts)
+        or _channels(config.channels_a, inspection, "a", "channels_a", "the images of A")
     )
-    if derived and config.derive and channels_b > 4:
+    if parts and config.channels_a not in (None, channels_a):
+        each = " + ".join(str(part.channels) for part in parts)
         raise UserError(
-            f"{folder.root}: data.derive.name={config.derive.name} takes photos of 1 or 3 channels, and these have "
-            f"{channels_b}; give pairs of images instead"
+            f"data.channels_a={config.channels_a}: the folders of A give {each} channels; leave data.channels_a out"
         )
     return config.model_copy(
         update={
             **found,
-            "folder_a": folder.folder_a,
+            "folder_a": (folder.folder_a, *folder.more_a) if parts else folder.folder_a,
             "folder_b": folder.folder_b,
-            "aspect": config.aspect or ("keep" if derived else "squash"),
+            "aspect": config.aspect or ("keep" if config.derive else "squash"),
             "channels_a": channels_a,
             "channels_b": channels_b,
-            "resize_a": config.resize_a or _resize_of(folder.folder_a),
+            "parts_a": parts,
+            "resize_a": (
+                config.resize_a
+                or _resize_of_all(parts)
+                or ("nearest" if _takes_masks(config) else _resize_of(folder.folder_a))
+            ),
             "resize_b": config.resize_b or _resize_of(folder.folder_b),
         }
     )
 
 
-def _channels(wanted: int | None, inspection: Inspection, side: Side, option: str, whose: str) -> int:
+def _parts_of_a(config: DataConfig, folder: DataFolder, inspection: Inspection) -> tuple[Part, ...]:
+    """Return what each folder of A gives, if there are several."""
+    if not folder.more_a:
+        return ()
+    return tuple(
+        Part(
+            channels=_channels(None, inspection, "a", "channels_a", f"the images of {name}", number),
+            resize=config.resize_a or _resize_of(name),
+        )
+        for number, name in enumerate((folder.folder_a, *folder.more_a))
+    )
+
+
+def _channels(wanted: int | None, inspection: Inspection, side: Side, option: str, whose: str, part: int = 0) -> int:
     """Return how many channels images have: as wanted, else 3 where any is in colour, 1, or all there are beyond 4.
 
     Of up to 4 channels, transparency is nothing to learn.
     """
-    most = max(inspection.channels(side), default=0)
+    most = max(inspection.channels(side, part), default=0)
     if wanted and wanted != most and max(wanted, most) > 4:
         raise UserError(
             f"data.{option}={wanted}: {whose} in {inspection.folder.root} have {most} "
             f"channels, and more than 4 can only be taken as they are; leave data.{option} out"
         )
     return wanted or (most if most > 4 else 3 if most >= 3 else 1)
+
+
+def _resize_of_all(parts: Sequence[Part]) -> Resize | None:
+    """Return how several images that are put together are resized: without blending where that goes for each."""
+    kinds = {part.resize for part in parts}
+    return ("nearest" if kinds == {"nearest"} else "bicubic") if kinds else None
 
 
 def _resize_of(folder: str | None) -> Resize:

@@ -6,15 +6,19 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from i2i.data import files
 from i2i.data.config import DataConfig
+from i2i.data.derive import Derivation
 from i2i.data.geometry import resize, short_side_size
 from i2i.data.inspection import Inspection, inspect
 from i2i.data.layouts import DataFolder, Example, Split, read_folder
-from i2i.data.sources import PREPARED, Progress, new_folder
+from i2i.data.places import new_folder
+from i2i.data.reports import Progress
+from i2i.data.sources import PREPARED
 from i2i.errors import UserError
 from i2i.seeding import numpy_generator
 
@@ -52,11 +56,13 @@ def prepare_photos(
         overwrite: whether a `target` that exists is replaced.
 
     Raises:
-        UserError: the target exists, there are no photos, or inputs are asked for and nothing derives them.
+        UserError: the target exists, there are no photos, or inputs are asked for and none can be derived ahead.
     """
     derive = config.derive
     if ahead and derive is None:
         raise UserError("--ahead: the data set derives no inputs from photos; leave the flag out")
+    if ahead and derive is not None:
+        _refuse_ahead(derive)
     if target.resolve().is_relative_to(photos.resolve()) or photos.resolve().is_relative_to(target.resolve()):
         raise UserError(f"--photos {photos}: holds or lies in {target}, where the prepared photos go")
     if target.exists() and not overwrite:
@@ -67,12 +73,13 @@ def prepare_photos(
     jobs = [(split, index, example) for split, found in usable.splits.items() for index, example in enumerate(found)]
     if not jobs:
         raise UserError(f"{photos}: none of its {len(inspection.records)} images can be read")
+    channels = config.channels_b or 3
     with new_folder(target, replace=overwrite) as new:
 
         def write(job: tuple[Split, int, Example]) -> None:
             split, index, example = job
             assert example.b is not None
-            photo = files.to_uint8(files.to_channels(files.read(example.b), config.channels_b or 3))
+            photo = files.to_uint8(files.to_channels(files.read(example.b), channels))
             height, width = photo.shape[:2]
             if min(height, width) > size:
                 photo = resize(photo, *short_side_size(height, width, size))
@@ -90,7 +97,22 @@ def prepare_photos(
             for done, _ in enumerate(pool.map(write, jobs), start=1):
                 if writing:
                     writing(done, len(jobs))
-        facts = {"data": {"layout": "two-folders", "derive": None, "aspect": "keep"}} if ahead else {"data": {}}
-        (new / PREPARED).write_text(yaml.safe_dump(facts), encoding="utf-8")
+        facts: dict[str, Any] = {}
+        if derive is not None and ahead:
+            inputs = derive.channels_of(channels)
+            facts = {"layout": "two-folders", "derive": None, "aspect": "keep", "channels_a": inputs}
+        (new / PREPARED).write_text(yaml.safe_dump({"data": facts}), encoding="utf-8")
     counts = {split: len(found) for split, found in usable.splits.items()}
     return Prepared(target, counts, tuple(map(str, inspection.problems())))
+
+
+def _refuse_ahead(derive: Derivation) -> None:
+    wrong = (
+        "takes pairs, not photos"
+        if derive.takes == "pairs"
+        else "makes inputs that are smaller than their photos, which pairs of files would enlarge again"
+        if derive.scale > 1
+        else None
+    )
+    if wrong:
+        raise UserError(f"--ahead: data.derive.name={derive.name} {wrong}; leave the flag out")

@@ -1,81 +1,29 @@
 """Named data sets and folders: from what stands behind `--data` to a folder of files.
 
-A recipe (``datasets/NAME.yaml``) gives a data set its name and says how it is read. Its files lie in the user's data
-folder (`i2i.data.places`): drawn there at first use, or prepared there from the user's own photos.
+A recipe (``datasets/NAME.yaml``, see `i2i.data.recipes`) gives a data set its name and says where its files come from
+and how they are read. They lie in the user's data folder (`i2i.data.places`): drawn or downloaded there at first use,
+or prepared there from the user's own photos.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Literal
 
-from i2i.config import Config, Layer, read_yaml, resolve
-from i2i.data import files
+from i2i.config import Layer, read_yaml, resolve
+from i2i.data import drawn
+from i2i.data.fetching import DOWNLOADED, download
 from i2i.data.idx import find_idx_alone, side_of
-from i2i.data.places import data_root
+from i2i.data.places import data_root, new_folder
+from i2i.data.recipes import Recipe
+from i2i.data.reports import Say, Show, unheard, unseen
 from i2i.errors import UserError
 from i2i.resources import find_yaml, resource_names
-from i2i.seeding import numpy_generator
 
-Progress = Callable[[int, int], None]
-
-DRAWN_VERSION = 1  # part of the folder's name: raised when the drawings change
-DRAWN_SIZE = 286
-DRAWN_SEED = 2017
 PREPARED = "prepared.yaml"
-
-
-@dataclass(frozen=True)
-class Drawings:
-    """A folder of drawn cats: how many, in which coat if not in any, and how large if not `DRAWN_SIZE`."""
-
-    folder: str
-    count: int
-    coat: str | None = None
-    size: int | None = None
-
-
-BUILTIN: dict[str, tuple[Drawings, ...]] = {
-    "cats": (Drawings("train", 800), Drawings("val", 50), Drawings("test", 50)),
-    "coats": tuple(
-        Drawings(f"{split}/{coat.replace(' ', '-')}", count, coat, 64)
-        for split, count in (("train", 250), ("val", 20), ("test", 30))
-        for coat in ("black", "blue", "calico", "ginger tabby", "white")
-    ),
-    "two coats": tuple(
-        Drawings(f"{split}{side}", count, coat)
-        for split, count in (("train", 300), ("val", 20), ("test", 30))
-        for side, coat in (("A", "ginger tabby"), ("B", "silver tabby"))
-    ),
-}
-
-
-class Recipe(Config):
-    """A named data set: what it is, and the `data` options that fit it.
-
-    Attributes:
-        title: its name in words.
-        about: what it holds and where it comes from.
-        builtin: the generator that draws it, where it needs no files.
-        torchvision: the class of torchvision.datasets that downloads it, where it has to be.
-        files: names of the files or folders that must then be there, packed by gzip or not.
-        data: options laid under the user's own.
-    """
-
-    title: str
-    about: str
-    builtin: Literal["cats", "two coats", "coats"] | None = None
-    torchvision: str | None = None
-    files: tuple[str, ...] = ()
-    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,28 +46,60 @@ class Source:
     prepared: Path | None = None
     path: Path | None = None
 
-    def folder(self, progress: Progress | None = None, say: Callable[[str], None] | None = None) -> Path:
+    def folder(self, show: Show = unseen, say: Say = unheard) -> Path:
         """Return the folder of the files; a built-in sample is drawn there the first time, another downloaded.
 
+        The user's own photos come before downloaded ones, and those before drawings.
+
         Args:
-            progress: told how many images are drawn.
-            say: takes a line for the user before a download.
+            show: shows how drawing or downloading goes on.
+            say: takes lines for the user before and during a download.
 
         Raises:
             UserError: the data set's files are not on this machine and cannot be brought there.
         """
-        folder = self.path or self.prepared
-        if folder is not None:
-            return folder
+        if here := self.path or self.prepared or self.downloaded:
+            return here
         assert self.recipe is not None
-        if self.recipe.torchvision is not None:
-            return download(self.name, self.recipe, say)
         if self.recipe.builtin is None:
-            raise UserError(
-                f"{self.name}: its files are not here; give them with: i2i data prepare {self.name} --photos DIR"
-            )
-        folder = data_root() / self.name / f"drawn-v{DRAWN_VERSION}"
-        return draw_cats(folder, BUILTIN[self.recipe.builtin], progress)
+            return self.download(show, say)
+        with show("drawing") as progress:
+            folder = data_root() / self.name / f"drawn-v{drawn.VERSION}"
+            return drawn.draw(folder, drawn.BUILTIN[self.recipe.builtin], progress)
+
+    def download(self, show: Show = unseen, say: Say = unheard) -> Path:
+        """Return the folder of the downloaded files, which are fetched unless they are here.
+
+        Raises:
+            UserError: there are none to download, or they cannot be had.
+        """
+        recipe, folder = self.recipe, data_root() / self.name
+        if recipe is None:
+            raise UserError(f"{self.given}: is a folder; give the name of a data set (see: i2i data list)")
+        if self.downloaded:
+            return self.downloaded
+        if not (recipe.archives or recipe.torchvision):
+            raise UserError(f"{self.name}: is drawn on this machine at first use; there is nothing to download")
+        if Path(self.name).is_dir():
+            say(f"data: note: the folder {self.name} here is another one; for that, say --data ./{self.name}")
+        what = f"{self.name}, {recipe.size} from {recipe.host}," if recipe.archives else self.name
+        say(f"data: downloading {what} to {folder}")
+        if recipe.terms:
+            say(f"data: terms of {self.name}: {recipe.terms}")
+        if recipe.torchvision:
+            return _from_torchvision(self.name, recipe)
+        for archive in recipe.archives:
+            if archive.checksum is None:
+                say(f"data: note: no checksum of {archive.name} is known, so that another file would not be noticed")
+        return download(recipe.archives, folder, show, say)
+
+    @property
+    def downloaded(self) -> Path | None:
+        """The folder of the downloaded files, if they are here."""
+        folder = data_root() / self.name
+        if self.recipe and self.recipe.torchvision:
+            return None if _missing(folder, self.recipe.files) else folder
+        return folder / DOWNLOADED if self.recipe and (folder / DOWNLOADED).is_dir() else None
 
     def describe(self) -> str:
         """Say which files are used."""
@@ -127,19 +107,23 @@ class Source:
             return f"{self.name}: {self.path}"
         if self.prepared is not None:
             return f"{self.name}: your own photos, prepared in {self.prepared}"
-        if self.recipe is not None and self.recipe.torchvision is not None:
-            folder = data_root() / self.name
-            here = not _missing(folder, self.recipe.files)
-            return f"{self.name}: files in {folder}" if here else f"{self.name}: not here yet; downloaded at first use"
-        return f"{self.name}: drawn cats made by a seeded generator" + (
-            f" (use your own photos with: i2i data prepare {self.name} --photos DIR)" if self.takes_photos else ""
-        )
+        if self.downloaded is not None:
+            return f"{self.name}: files in {self.downloaded}"
+        assert self.recipe is not None
+        if self.recipe.builtin is None:
+            return f"{self.name}: not here yet, {f'{self.recipe.size} ' if self.recipe.archives else ''}to download"
+        instead = []
+        if self.recipe.archives:
+            instead.append(f"download photos, {self.recipe.size}, with: i2i data download {self.name}")
+        if self.takes_photos:
+            instead.append(f"use your own with: i2i data prepare {self.name} --photos DIR")
+        return f"{self.name}: drawn by a seeded generator" + (f" ({'; '.join(instead)})" if instead else "")
 
     @property
     def takes_photos(self) -> bool:
-        """Whether photos of the user's own can take the place of its files."""
+        """Whether photos of the user's own can take the place of its drawings."""
         recipe = self.recipe
-        return recipe is not None and recipe.torchvision is None and recipe.data.get("layout") == "photos"
+        return recipe is not None and recipe.builtin is not None and recipe.data.get("layout") == "photos"
 
 
 def find_source(given: str, *, recipe_alone: bool = False, flag: str = "--data") -> Source:
@@ -178,65 +162,18 @@ def find_source(given: str, *, recipe_alone: bool = False, flag: str = "--data")
     return Source(absolute.name, str(absolute), tuple(layers), path=absolute)
 
 
-@contextmanager
-def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Give a temporary folder that becomes `folder` when the block ends, and vanishes if it fails."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)  # temporary folders are their maker's alone
-        if replace and folder.is_dir():
-            shutil.rmtree(folder)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-            shutil.rmtree(temporary)  # another process has made it meanwhile
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def draw_cats(folder: Path, parts: Sequence[Drawings], progress: Progress | None = None) -> Path:
-    """Fill `folder` with drawn cats, unless it is there already: always the same ones."""
-    if folder.is_dir():
-        return folder
-    from i2i.data.cats import draw_cat
-
-    places = [(part, index) for part in parts for index in range(part.count)]
-    with new_folder(folder) as new:
-
-        def draw(place: tuple[Drawings, int]) -> None:
-            part, index = place
-            image = draw_cat(numpy_generator(DRAWN_SEED, part.folder, index), part.size or DRAWN_SIZE, part.coat)
-            files.write(new / part.folder / f"cat-{index:04d}.jpg", image)
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for done, _ in enumerate(pool.map(draw, places), start=1):
-                if progress:
-                    progress(done, len(places))
-    return folder
-
-
-def download(name: str, recipe: Recipe, say: Callable[[str], None] | None = None) -> Path:
-    """Return a data set's folder, into which torchvision downloads its files unless they lie there already.
+def _from_torchvision(name: str, recipe: Recipe) -> Path:
+    """Let torchvision download a data set's files, and return the folder in which they then lie somewhere.
 
     Raises:
         UserError: they could not be downloaded, or are not what they should be.
     """
-    folder = data_root() / name
-    missing = _missing(folder, recipe.files)
-    if not missing:
-        return folder
-    if say:
-        say(f"data: downloading {name} to {folder}")
     from torchvision import datasets  # type: ignore[import-untyped]
 
-    by_hand = f"or put {', '.join(missing)} into {folder} by hand"
+    folder = data_root() / name
+    by_hand = f"or put {', '.join(_missing(folder, recipe.files))} into {folder} by hand"
     try:
-        with new_folder(folder / "downloaded", replace=True) as new:
+        with new_folder(folder / DOWNLOADED, replace=True) as new:
             getattr(datasets, str(recipe.torchvision))(root=str(new), download=True)
     except Exception as error:  # of the network, of a library it takes, of a mirror that has changed: all kinds
         reason = shorten(" ".join(str(error).split()), 160) or type(error).__name__

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from i2i.config import Config, Layer, read_yaml, resolve
+from i2i.config import Config, Layer, OneOrMore, read_yaml, resolve
 from i2i.data import DataConfig, Source, find_source
-from i2i.errors import UserError
+from i2i.errors import UserError, did_you_mean
 from i2i.inference.trained import TrainedModel, TrainedNetwork, open_model
 from i2i.methods import METHODS, MethodConfig, Pix2PixConfig
+from i2i.methods.base import TranslationConfig
+from i2i.metrics import METRICS
 from i2i.nn import Imported
 from i2i.optim import OptimConfig, PrecisionName
 from i2i.resources import find_yaml
+
+TASK = ("derive", "folder_a", "folder_b", "direction")  # data options by which a preset says what is learned
 
 
 class TrainConfig(Config):
@@ -32,6 +36,10 @@ class TrainConfig(Config):
         ema: decay of the generator's averaged weights; None: no average, as in the papers.
         log_every: steps between lines of scalars; None: about a hundred in a run, at most 50 steps apart.
         validate_every: steps between validations and sheets; None: twenty in a run, 50 to 1000 steps apart.
+        metrics: what is measured on the validation images besides, by names that `i2i list metrics` shows; scalars
+            ``metric/NAME``.
+        best: the validation scalar by which the best checkpoint is kept, such as ``val/psnr`` or ``metric/lpips``;
+            None: the method's own.
         sheet_rows: validation images on a sheet.
         checkpoint_minutes: minutes between checkpoints.
         checkpoint_every: steps between checkpoints, beside the minutes; None: by minutes alone.
@@ -49,11 +57,21 @@ class TrainConfig(Config):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: PositiveInt | None = None
     validate_every: PositiveInt | None = None
+    metrics: Annotated[tuple[str, ...], OneOrMore] = ()
+    best: str | None = None
     sheet_rows: PositiveInt = 8
     checkpoint_minutes: PositiveFloat = 10.0
     checkpoint_every: PositiveInt | None = None
     keep: PositiveInt = 3
     keep_every: PositiveInt | None = None
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METRICS:
+                raise ValueError(f"there is no metric '{name}'{did_you_mean(name, METRICS)} (see: i2i list metrics)")
+        return names
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
@@ -98,7 +116,10 @@ class RunConfig(Config):
 
     def completed(self, data: DataConfig) -> RunConfig:
         """Return the configuration with nothing left None that the data or other options decide."""
-        method = self.method.completed(data.image_size, data.batch_size)
+        sizes = {"image_size": data.image_size, "batch_size": data.batch_size}
+        if isinstance(self.method, TranslationConfig):
+            sizes["scale"] = getattr(data.derive, "scale", 1)
+        method = self.method.completed(**sizes)
         return self.model_copy(update={"data": data, "method": method})
 
 
@@ -120,14 +141,21 @@ def compose(
     named = _last_named((base, *flags), "data", "source")
     source = find_source(data or named or "", recipe_alone=recipe_alone)
     own = Layer("the run", {"preset": preset, "data": {"source": source.given}})
+    layers = [base, *source.layers, _task_of(base)]
     init_from = _last_named((base, *flags), "train", "init_from")
     if init_from is None:
-        return resolve(RunConfig, [base, *source.layers, *flags, own]), source
+        return resolve(RunConfig, [*layers, *flags, own]), source
     model = open_model(init_from)
     recorded = Layer("the run", {"train": {"init_from": str(model.path.resolve())}})
-    config = resolve(RunConfig, [base, *source.layers, _taken_over(model), *flags, own, recorded])
+    config = resolve(RunConfig, [*layers, _taken_over(model), *flags, own, recorded])
     _refuse_other_networks(model, config)
     return _with_channels_of(model, config), source
+
+
+def _task_of(preset: Layer) -> Layer:
+    """Return what a preset says of what is made of what, which goes over how a data set is read by itself."""
+    data = preset.options.get("data", {})
+    return Layer(preset.origin, {"data": {key: data[key] for key in TASK if key in data}})
 
 
 def _last_named(layers: Sequence[Layer], section: str, key: str) -> str | None:

@@ -36,13 +36,14 @@ from i2i.errors import UserError, did_you_mean
 from i2i.inference.runs import checkpoints, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
+from i2i.metrics import METRICS
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: the steps taken, its last checkpoint, the best validation, and the exit code.
+    """How a run ended: the steps taken, its last checkpoint, the best and the last validation, and the exit code.
 
     Also whether it made something that translates images.
     """
@@ -50,6 +51,7 @@ class Outcome:
     steps: int
     checkpoint: Path
     best: dict[str, Any]
+    last: float | None
     exit_code: int
     translates: bool
 
@@ -146,6 +148,20 @@ def _check_watched(config: RunConfig, method: Method) -> None:
         )
 
 
+def _check_best(name: str | None, scalars: Mapping[str, float]) -> None:
+    if name is not None and name not in scalars:
+        raise UserError(
+            f"option 'train.best': '{name}' is not among what is measured of the validation images"
+            f"{did_you_mean(name, scalars)}"
+        )
+
+
+def _is_better(name: str, value: float, than: float) -> bool:
+    """Whether a validation scalar has improved: most fall, and some metrics rise."""
+    metric = METRICS.get(name.partition("/")[2].removesuffix("_ab").removesuffix("_ba"))
+    return value > than if metric is not None and metric.better == "higher" else value < than
+
+
 class Loop:
     """What surrounds a method's `train_step`: batches, reports, validation, checkpoints and the end."""
 
@@ -167,8 +183,16 @@ class Loop:
         self.validate_every = config.train.validation_interval(total)
         self.recorder = Recorder(state.method)
         self.validator = Validator(
-            state.method, state.emas, data.held_out, self._to_device, config.seed, precision.device
+            state.method,
+            state.emas,
+            data.held_out,
+            self._to_device,
+            config.seed,
+            precision.device,
+            config.train.metrics,
         )
+        self.watched = config.train.best or state.method.lower_is_better[0]
+        self.last: float | None = None
         self.ticker = Ticker(console, total, first, "step")
         self.writers: list[Writer] = [TensorBoard(run, first), MetricsFile(run, first)]
         self.watch = Stopwatch()
@@ -189,7 +213,8 @@ class Loop:
         """Take the steps from the first to the last."""
         self._introduce()
         with interruptible() as interruption, torch_seeded(self.config.seed, "run", device=self.precision.device):
-            self.validator.judge(rows=1, limit=1)  # a rehearsal: what cannot be judged is found before the first step
+            rehearsal = self.validator.judge(rows=1, limit=2)  # what cannot be judged is found before the first step
+            _check_best(self.config.train.best, rehearsal.scalars)
             self.watch.restart()
             for step, batch in self._batches():
                 torch.manual_seed(derive(self.config.seed, "step", step))  # dropout: a resumed run draws the same
@@ -219,7 +244,7 @@ class Loop:
         assert self.checkpoint is not None
         translates = bool(self.method.translations(self.config.data.direction))
         exit_code = 0 if taken == self.total else interruption.exit_code
-        return Outcome(taken, self.checkpoint, self.state.best, exit_code, translates)
+        return Outcome(taken, self.checkpoint, self.state.best, self.last, exit_code, translates)
 
     def _introduce(self) -> None:
         sizes = ", ".join(f"{n} {count_parameters(net) / 1e6:.1f} M" for n, net in self.method.networks.items())
@@ -293,7 +318,7 @@ class Loop:
         """Judge the held-out images, write what was found, and keep the state if it is the best so far."""
         with self.watch.paused():
             judgement = self.validator.judge(self.config.train.sheet_rows)
-        scalars, watched = judgement.scalars, self.method.lower_is_better[0]
+        scalars, watched = judgement.scalars, self.watched
         health = verdict({**self.latest, **scalars}, taken)
         image_files.write(self.run / "samples" / f"step_{taken:08d}.png", judgement.sheet)
         for writer in self.writers:
@@ -301,10 +326,11 @@ class Loop:
             writer.picture(taken, "validation", judgement.sheet)
             if health:
                 writer.text(taken, "health", health)
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items() if name.startswith("val/"))
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items() if not name.startswith("health/"))
         self.ticker.say(f"step {taken}: {numbers}" + (f"  health: {health}" if health else ""))
         self.state.schedule.observe(scalars)
-        if not self.state.best or scalars[watched] < self.state.best["value"]:
+        self.last = scalars[watched]
+        if not self.state.best or _is_better(watched, self.last, self.state.best["value"]):
             self.state.best.update(step=taken, name=watched, value=scalars[watched])
             self._save(taken)
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,8 +152,7 @@ def _make_folder(folder: Path | None, name: str) -> Path:
 
 def _open(config: RunConfig, source: Source, console: Console) -> Data:
     needs = METHODS[config.method.name].needs
-    with progress(console, "drawing") as drawing:
-        source.folder(drawing, lambda line: _say(console, line))
+    source.folder(partial(progress, console), lambda line: _say(console, line))
     with progress(console, "checking") as checking:
         return open_data(config.data, source, config.seed, lambda line: _say(console, line), checking, needs)
 

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from i2i.data import files
-from i2i.data.config import Resize
 from i2i.data.geometry import resize, short_side_size
 from i2i.data.layouts import DataFolder, Example, Split
 from i2i.data.opened import find_folder
@@ -24,7 +23,7 @@ from i2i.data.pairs import PairedImages, read_pair
 from i2i.data.sheet import contact_sheet
 from i2i.data.sources import find_source
 from i2i.errors import UserError, did_you_mean
-from i2i.inference.translator import Translator, is_out_of_memory
+from i2i.inference.translator import Translator, alpha_like, is_out_of_memory, resized
 from i2i.resources import resource_names
 from i2i.seeding import numpy_generator
 
@@ -127,7 +126,7 @@ def _refuse_useless_output(source: Path, output: Path) -> None:
 
 
 def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Job]:
-    """Return a job for every pair of a split, prepared as for validation, with its target.
+    """Return a job for every pair of a split, as prepared for training but whole, with its target.
 
     Raises:
         UserError: outputs exist already.
@@ -136,7 +135,7 @@ def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Jo
     def read(index: int) -> Input:
         item = pairs[index, 0]
         a, b = (_to_pixels(item[side]) for side in "ab")
-        return Input(a, (a.shape[0], a.shape[1]), target=b)
+        return Input(a, (b.shape[0], b.shape[1]), target=b)
 
     jobs = [
         Job(example.name, output / f"{example.name}.png", lambda index=index: read(index))  # type: ignore[misc]
@@ -178,7 +177,11 @@ def _named(path: Path, suffix: str | None) -> Path:
 
 
 def reader_of(
-    translator: Translator, prepare: Prepare, size: int | None, keep_alpha: bool = True
+    translator: Translator,
+    prepare: Prepare,
+    size: int | None,
+    keep_alpha: bool = True,
+    mask_of: Callable[[Path], Path] | None = None,
 ) -> Callable[[Path], Input]:
     """Return the function that reads one input file.
 
@@ -188,50 +191,44 @@ def reader_of(
             the input's half of side-by-side pairs.
         size: short side to work at; None: the file's own.
         keep_alpha: carry the transparency of files over, where the model knows nothing of it.
-
-    Raises:
-        UserError: the model was not trained on such files.
+        mask_of: where the mask of a file lies, for models that take one.
     """
     data = translator.data
-    if prepare == "photos" and data.derive is None:
-        raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
-    if prepare == "pairs" and data.layout not in ("side-by-side", None):  # foreign files do not say
-        raise UserError(
-            f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
-        )
 
-    wants_photos = data.derive is not None and data.direction == "BtoA"
-    is_map = (data.resize_b if data.direction == "BtoA" else data.resize_a) == "nearest" and data.derive is None
+    def without_alpha(pixels: files.Pixels) -> tuple[files.Pixels, files.Pixels | None]:
+        if not translator.carries_alpha:
+            return pixels, None
+        pixels, alpha = files.split_alpha(pixels)
+        return pixels, alpha if keep_alpha else None
 
-    def read(path: Path) -> Input:
-        target: files.Pixels | None = None
+    def read_given(path: Path) -> Input:
+        pixels, target = files.read(path), None
         if prepare == "pairs":
             a, b = read_pair(Example(path.stem, path, path), data)
             pixels, target = (b, a) if data.direction == "BtoA" else (a, b)
-        else:
-            pixels = files.read(path)
-        alpha: files.Pixels | None = None
-        if translator.carries_alpha:
-            pixels, alpha = files.split_alpha(pixels)
-        original = pixels.shape[0], pixels.shape[1]
-        if prepare == "photos":
-            pixels = files.to_channels(pixels, data.channels_b or 3)
+        mask = files.read(mask_of(path)) if mask_of else None
+        pixels, alpha = without_alpha(pixels)
+        height, width = (translator.magnification * side for side in pixels.shape[:2])
+        return Input(translator.prepared(pixels, mask, size)[0], (height, width), alpha, target)
+
+    def read_photo(path: Path) -> Input:
+        assert data.derive is not None
+        photo, alpha = without_alpha(files.read(path))
+        photo = files.to_channels(photo, data.channels_b or 3)
+        full = photo.shape[0], photo.shape[1]
+        factor = data.derive.magnification
         if size is not None:
-            pixels = _resized(pixels, *short_side_size(*original, size), "nearest" if is_map else "bicubic")
-        if prepare == "photos":
-            assert data.derive is not None
-            derived = data.derive(files.to_uint8(pixels), numpy_generator(translator.seed, "derive", path.name))
-            pixels, target = (pixels, derived) if wants_photos else (derived, pixels)
-        return Input(pixels, original, alpha if keep_alpha else None, target)
+            height, width = (max(factor, side - side % factor) for side in short_side_size(*full, size))
+            photo = resized(photo, height, width)
+        derived = data.derive(files.to_uint8(photo), numpy_generator(translator.seed, "derive", path.name))
+        height, width = (side - side % factor for side in photo.shape[:2])  # it cut the rest off
+        photo = photo[:height, :width]
+        if size is None:
+            full, alpha = (height, width), None if alpha is None else alpha[:height, :width]
+        pixels, target = (photo, derived) if data.direction == "BtoA" else (derived, photo)
+        return Input(pixels, full, alpha, target)
 
-    return read
-
-
-def _resized(pixels: files.Pixels, height: int, width: int, how: Resize) -> files.Pixels:
-    if pixels.dtype == np.uint16:
-        floats = resize(pixels.astype(np.float32) / 65535, height, width, how)
-        return np.round(floats * 65535).astype(np.uint16)
-    return resize(pixels, height, width, how)
+    return read_photo if prepare == "photos" else read_given
 
 
 def translate_jobs(
@@ -316,7 +313,7 @@ def _write(path: Path, output: files.Pixels, entry: Input) -> None:
         output = np.asarray(enlarged, dtype=output.dtype).reshape(*entry.size, output.shape[2])
     suffix = path.suffix.lower()
     if entry.alpha is not None and suffix in (".png", ".webp", ".tif", ".tiff"):
-        output = files.with_alpha(output, entry.alpha)
+        output = files.with_alpha(output, alpha_like(output, entry.alpha))
     files.write(path, output if suffix in (".png", ".tif", ".tiff") else files.to_uint8(output))
 
 
@@ -335,8 +332,11 @@ def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Itera
             index, future = reading.popleft()
             try:
                 entry = future.result()
-            except UserError as error:
+            except files.BrokenImage as error:  # names its file
                 failures.append(str(error))
+                continue
+            except UserError as error:
+                failures.append(f"{jobs[index].name}: {error}")
                 continue
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
@@ -383,6 +383,7 @@ def plan(
     size: int | None = None,
     suffix: str | None = "",
     keep_alpha: bool = True,
+    masks: Path | None = None,
     overwrite: bool = False,
     say: Callable[[str], None],
 ) -> list[Job]:
@@ -396,6 +397,7 @@ def plan(
         size: short side to work at; None: the files' own, or for photos the size of training.
         suffix: of the outputs; empty: ``.png``, or ``.tif`` for more channels than that holds; None: as the inputs'.
         keep_alpha: carry the transparency of files over, where the model knows nothing of it.
+        masks: a mask, or a folder of masks of the inputs' names, for models that take one beside each image.
         overwrite: whether files that exist may be replaced.
         say: takes lines for the user.
 
@@ -404,29 +406,108 @@ def plan(
     """
     name, colon, split = source.partition(":")
     if colon and name in resource_names("datasets"):
-        if prepare != "inputs" or size is not None:
-            raise UserError(f"{source}: is prepared as in training; leave --from-photos, --from-pairs and --size out")
+        if prepare != "inputs" or size is not None or masks is not None:
+            raise UserError(
+                f"{source}: is prepared as in training; leave --from-photos, --from-pairs, --mask and --size out"
+            )
         folder, which = _open_split(translator, name, split, say)
         if folder.layout != "unpaired":
-            pairs = PairedImages(folder.splits[which], translator.data, translator.data_seed, train=False)
+            translator.refuse_unknown_code()
+            pairs = PairedImages(folder.splits[which], translator.data, translator.data_seed, train=False, whole=True)
             return plan_examples(pairs, output, overwrite)
         read = reader_of(translator, "inputs", None, keep_alpha)
         paths = folder.side(which, "b" if translator.data.direction == "BtoA" else "a")
         jobs = [Job(str(path), output / f"{path.stem}.png", lambda path=path: read(path)) for path in paths]  # type: ignore[misc]
         refuse_clashes(jobs, overwrite)
         return jobs
-    if prepare == "photos" and size is None:
+    if translator.data.parts_a and translator.data.direction == "AtoB" and not translator.wants_mask:
+        raise UserError(
+            f"{source}: this model takes several images put together, and files are single ones; give DATASET:SPLIT"
+        )
+    _refuse_preparation(translator, prepare)
+    given = prepare == "inputs" and translator.wants_mask
+    if given and masks is None:
+        raise UserError(
+            "this model takes a mask beside each image, white where it is marked: add --mask FILE or FOLDER"
+        )
+    if masks is not None and not given:
+        why = "derives the masks as well" if translator.wants_mask else "takes no masks"
+        raise UserError(f"--mask {masks}: the model {why}; leave it out")
+    if prepare == "photos" and size is None and translator.data.aspect != "crop":
         size = translator.data.image_size
         say(f"photos: worked on at short side {size}, as in training, and enlarged back (change with --size)")
     if suffix == "":
         suffix = ".png" if translator.out_channels <= 4 else ".tif"
-    reader = reader_of(translator, prepare, size, keep_alpha)
-    jobs = plan_files(Path(source).expanduser(), output, suffix, reader, overwrite)
+    place = Path(source).expanduser()
+    mask_of = mask_finder(place, masks.expanduser()) if masks else None
+    jobs = plan_files(place, output, suffix, reader_of(translator, prepare, size, keep_alpha, mask_of), overwrite)
+    if mask_of:
+        _refuse_lost_masks(jobs, mask_of)
     if translator.out_channels > 4:
         _refuse_few_channels(jobs, translator.out_channels)
     if prepare == "inputs":
         _hint(translator, Path(jobs[0].name), keep_alpha, say)
     return jobs
+
+
+def _refuse_preparation(translator: Translator, prepare: Prepare) -> None:
+    """Refuse to make inputs of files in a way in which the model's were not made."""
+    data = translator.data
+    if prepare == "photos":
+        if data.derive is None or data.derive.takes == "pairs":
+            raise UserError("--from-photos: this model was trained on given pairs, not on photos; leave the flag out")
+        translator.refuse_unknown_code()
+    if prepare == "pairs":
+        if data.layout not in ("side-by-side", None):  # foreign files do not say
+            raise UserError(
+                f"--from-pairs: this model was trained on {data.layout}, not on side-by-side pairs; leave the flag out"
+            )
+        if data.derive is not None:
+            raise UserError("--from-pairs: this model's inputs were derived from pairs; give their photos, and --mask")
+
+
+def mask_finder(source: Path, masks: Path) -> Callable[[Path], Path]:
+    """Return the function from an input's path to its mask's: the one there is, or that of the same name.
+
+    Args:
+        source: an image or a folder of images.
+        masks: a mask, or a folder of masks; they lie as the inputs do and may have other suffixes.
+
+    Returns:
+        A function that raises UserError where an input has no mask.
+
+    Raises:
+        UserError: there are no masks, they lie among the inputs, or two have one name.
+    """
+    if not masks.exists():
+        raise UserError(f"--mask {masks}: there is no such file or folder")
+    if source.is_dir() and masks.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"--mask {masks}: lies in the input folder, so it would be taken for input; move it elsewhere")
+    if masks.is_file():
+        return lambda path: masks
+    found: dict[Path, Path] = {}
+    for mask in files.list_images(masks):
+        name = mask.relative_to(masks).with_suffix("")
+        if name in found:
+            raise UserError(f"--mask {masks}: {found[name]} and {mask} are both masks of '{name}'; keep one")
+        found[name] = mask
+    root = source if source.is_dir() else source.parent
+
+    def mask_of(path: Path) -> Path:
+        name = path.relative_to(root).with_suffix("")
+        if name not in found:
+            raise UserError(f"--mask {masks}: holds no mask for {path}; give it one of the name '{name}'")
+        return found[name]
+
+    return mask_of
+
+
+def _refuse_lost_masks(jobs: Sequence[Job], mask_of: Callable[[Path], Path]) -> None:
+    """Refuse inputs without a mask, and outputs that would take the place of a mask."""
+    masks = {mask_of(Path(job.name)).resolve() for job in jobs}
+    for job in jobs:
+        if job.output.resolve() in masks:
+            raise UserError(f"{job.output}: is a mask itself; give another output")
 
 
 def _refuse_few_channels(jobs: Sequence[Job], channels: int) -> None:
@@ -446,10 +527,13 @@ def _hint(translator: Translator, first: Path, keep_alpha: bool, say: Callable[[
     data = translator.data
     if data.layout == "side-by-side" and info.width == 2 * info.height:
         say("note: the inputs look like side-by-side pairs, as in training; to take the input's half: --from-pairs")
-    if data.derive is not None and data.direction == "AtoB" and info.channels in (2, 4) and keep_alpha:
+    derive = translator.derive
+    if derive is None or derive.name != "edges":
+        return
+    if info.channels in (2, 4) and keep_alpha:
         say("note: the drawings are transparent, and so will be their pictures; on white instead: --alpha drop")
-    elif data.derive is not None and data.direction == "AtoB" and info.channels >= 3 > data.derive.channels:
-        say(f"note: the model takes {data.derive.name}; if these are photos: --from-photos")
+    elif info.channels >= 3 > translator.in_channels:
+        say("note: the model takes edges; if these are photos: --from-photos")
 
 
 def _open_split(translator: Translator, name: str, split: str, say: Callable[[str], None]) -> tuple[DataFolder, Split]:

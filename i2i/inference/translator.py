@@ -7,15 +7,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from i2i.data import DataConfig, files, to_model_range
-from i2i.data.config import MAX_CHANNELS
+from i2i.data.config import MAX_CHANNELS, Resize
+from i2i.data.derive import MARKED, Derivation, with_mask
+from i2i.data.geometry import resize, short_side_size
+from i2i.data.images import to_floats
 from i2i.errors import UserError
 from i2i.inference.memory import SMALLEST_TILE, crop_side, free_bytes, largest_tile
 from i2i.inference.tiles import scattered, tiled
@@ -80,6 +84,7 @@ def load(
         tile=tile,
         seed=seed,
         label=trained.label,
+        trusted=trust,
     )
 
 
@@ -103,7 +108,8 @@ class Translator:
     """Translates images with a generator under a recorded policy.
 
     Args:
-        network: the generator, ``[N, C, H, W]`` to ``[N, C', H, W]``, any size, in [-1, 1].
+        network: the generator, ``[N, C, H, W]`` to ``[N, C', kH, kW]``, any size, in [-1, 1]; k is 1, or the factor of
+            super-resolution.
         in_channels: the channels C it takes.
         out_channels: the channels C' it returns.
         policy: what batch norm and dropout do.
@@ -113,6 +119,7 @@ class Translator:
         tile: side of tiles, or ``auto``, or None; see `load`.
         seed: of sampled dropout.
         label: what the model is, in words.
+        trusted: whether code that `data` names may be run, to derive inputs from photos.
     """
 
     def __init__(
@@ -128,6 +135,7 @@ class Translator:
         tile: Tile | None = None,
         seed: int = 0,
         label: str = "",
+        trusted: bool = False,
     ) -> None:
         self.network = network.to(precision.device).to(memory_format=precision.memory_format())
         apply_policy(self.network, policy)
@@ -139,6 +147,7 @@ class Translator:
         self.tile = tile
         self.seed = seed
         self.label = label
+        self.trusted = trusted
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate a batch ``[N, C, H, W]`` in [-1, 1] and return it in fp32 on the same device.
@@ -216,31 +225,120 @@ class Translator:
         with torch.no_grad(), self.precision.autocast():
             return cast(Tensor, self.network(batch)).float().to(images.device)
 
-    def translate(self, images: Images) -> Images:
-        """Translate images and return the same kind: sizes are kept.
+    def translate(self, images: Images, mask: Any = None) -> Images:
+        """Translate images and return the same kind: sizes are kept, or multiplied by `magnification`.
 
         Args:
             images: a PIL image, a uint8 or uint16 array ``[H, W]`` or ``[H, W, C]``, a tensor ``[C, H, W]`` or
-                ``[N, C, H, W]`` in [-1, 1], or a sequence of these.
+                ``[N, C, H, W]`` in [-1, 1], or a sequence of these. A tensor is what the network itself takes.
+            mask: for models that take one beside each image (`wants_mask`): a PIL image or an array of the image's
+                size, white (or true) where it is marked; for a sequence of images a sequence of masks, or one for all.
 
         Raises:
             TypeError: the images are of another kind.
             ValueError: a tensor has other channels than the network takes.
+            UserError: there is no mask where one is wanted, or it marks nothing though it is not black, is of another
+                size, or not wanted.
         """
         if isinstance(images, Tensor):
+            if mask is not None:
+                raise UserError("a tensor is what the network itself takes, mask and all; leave the mask out")
             return cast(Images, self._translate_tensor(images))
         if isinstance(images, Image.Image):
-            output = self.translate_pixels([files.from_pil(images)])[0]
+            pixels, alpha = self.prepared(files.from_pil(images), _as_mask(mask))
+            output = self.finished(self.translate_pixels([pixels])[0], alpha)
             return cast(Images, Image.fromarray(output[..., 0] if output.shape[2] == 1 else output))
         if isinstance(images, np.ndarray):
-            if images.dtype not in (np.uint8, np.uint16) or images.ndim not in (2, 3):
-                raise TypeError(
-                    f"arrays must be uint8 or uint16 [H, W] or [H, W, C], not {images.dtype} {images.shape}"
-                )
-            return cast(Images, self.translate_pixels([np.atleast_3d(images)], deep=images.dtype == np.uint16)[0])
+            pixels, alpha = self.prepared(_as_pixels(images), _as_mask(mask))
+            deep = images.dtype == np.uint16
+            return cast(Images, self.finished(self.translate_pixels([pixels], deep=deep)[0], alpha))
         if isinstance(images, Sequence) and not isinstance(images, str | bytes):
-            return cast(Images, type(images)([self.translate(image) for image in images]))  # type: ignore[call-arg]
+            masks = mask if isinstance(mask, Sequence) else [mask] * len(images)
+            if len(masks) != len(images):
+                raise UserError(f"{len(masks)} masks for {len(images)} images; give one for each, or one for all")
+            outputs = [self.translate(image, its_mask) for image, its_mask in zip(images, masks, strict=True)]
+            return cast(Images, type(images)(outputs))  # type: ignore[call-arg]
         raise TypeError(f"images must be PIL, uint8 arrays or tensors, not {type(images).__name__}")
+
+    @property
+    def derive(self) -> Derivation | None:
+        """How the inputs that the network takes were derived from photos; None where they were not."""
+        return self.data.derive if self.data.direction == "AtoB" else None
+
+    def refuse_unknown_code(self) -> None:
+        """Refuse to derive inputs from photos where that would run code of the model's maker.
+
+        Raises:
+            UserError: it would, and the model is not trusted.
+        """
+        if self.data.derive is not None and self.data.derive.names_code and not self.trusted:
+            raise UserError(
+                f"{self.label}: its inputs are derived by code of its maker's, '{self.data.derive.name}', which would "
+                "be run; if it is yours, add --trust (from Python: trust=True)"
+            )
+
+    @property
+    def magnification(self) -> int:
+        """How many times larger an output is than the image it is made of: above 1 for super-resolution."""
+        return self.derive.magnification if self.derive else 1
+
+    @property
+    def wants_mask(self) -> bool:
+        """Whether a mask belongs to each image: of what is to be painted, or to be put there."""
+        if self.derive is not None:
+            return self.derive.wants_mask
+        return self.data.direction == "AtoB" and [part.channels for part in self.data.parts_a][1:] == [1]
+
+    def prepared(
+        self, image: files.Pixels, mask: files.Pixels | None = None, size: int | None = None
+    ) -> tuple[files.Pixels, files.Pixels | None]:
+        """Return what the network takes of an image ``[H, W, C]``, and the transparency that goes past it.
+
+        Args:
+            image: uint8 or uint16.
+            mask: ``[H, W, C]``, where `wants_mask`.
+            size: short side to work at; None: the image's own.
+
+        Raises:
+            UserError: there is no mask where one is wanted, or it marks nothing though it is not black, is of another
+                size, or not wanted.
+        """
+        marked = None if mask is None else self._marked(mask, image)
+        image, alpha = files.split_alpha(image) if self.carries_alpha else (image, None)
+        if size is not None:
+            height, width = short_side_size(image.shape[0], image.shape[1], size)
+            image = resized(image, height, width, "nearest" if self._takes_maps else "bicubic")
+            marked = None if marked is None else resize(marked, height, width, "nearest")
+        if self.derive is None and not self.wants_mask:
+            return image, alpha
+        image = files.to_channels(image, self.in_channels - self.wants_mask)
+        if self.derive is None:  # photos and masks lay in two folders
+            return with_mask("mask", files.to_uint8(image), marked)[0], alpha
+        if image.dtype == np.uint16:
+            return np.round(self.derive.prepared(to_floats(image), marked) * 65535).astype(np.uint16), alpha
+        return self.derive.prepared(image, marked), alpha
+
+    def _marked(self, mask: files.Pixels, image: files.Pixels) -> npt.NDArray[np.uint8]:
+        """Return a mask as grey ``[H, W, 1]``, or refuse it."""
+        if not self.wants_mask:
+            raise UserError("this model takes no masks; leave the mask out")
+        if mask.shape[:2] != image.shape[:2]:
+            sizes = [f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (mask, image)]
+            raise UserError(f"the mask is of {sizes[0]} pixels and its image of {sizes[1]}; make both of one size")
+        marked = files.to_uint8(files.to_channels(mask, 1))
+        if 0 < marked.max() < MARKED:
+            raise UserError(f"the mask marks nothing: its brightest value is {marked.max()} of 255; mark in white")
+        return marked
+
+    @property
+    def _takes_maps(self) -> bool:
+        """Whether inputs are masks or maps of labels, whose values must not be blended."""
+        how = self.data.resize_b if self.data.direction == "BtoA" else self.data.resize_a
+        return how == "nearest" and self.data.derive is None
+
+    def finished(self, output: files.Pixels, alpha: files.Pixels | None) -> files.Pixels:
+        """Return an output with the transparency of its image, enlarged with it."""
+        return output if alpha is None else files.with_alpha(output, alpha_like(output, alpha))
 
     def _translate_tensor(self, images: Tensor) -> Tensor:
         batch = images if images.dim() == 4 else images[None]
@@ -253,32 +351,24 @@ class Translator:
         """Translate images of one size, ``[H, W, C]`` uint8 or uint16, as one batch.
 
         Args:
-            images: what to translate; transparency that the network knows nothing of is carried over.
-            deep: return uint16 instead of uint8 ``[H, W, C']``.
+            images: what the network takes (see `prepared`).
+            deep: return uint16 instead of uint8 ``[kH, kW, C']``.
 
         Raises:
             UserError: the images' channels cannot become the network's, or memory does not suffice.
         """
-        alphas: list[files.Pixels | None] = [None] * len(images)
-        if self.carries_alpha:
-            images, alphas = map(list, zip(*map(files.split_alpha, images), strict=True))
         unit = self._unit_outputs(images)
         if deep:
-            outputs = list(unit.cpu().double().mul(65535).round().numpy().astype(np.uint16))
-        else:
-            outputs = list(unit.mul(255).round().byte().cpu().numpy())
-        return [
-            output if alpha is None else files.with_alpha(output, alpha)
-            for output, alpha in zip(outputs, alphas, strict=True)
-        ]
+            return list(unit.cpu().double().mul(65535).round().numpy().astype(np.uint16))
+        return list(unit.mul(255).round().byte().cpu().numpy())
 
     @property
     def carries_alpha(self) -> bool:
         """Whether an image's transparency goes past the network: both sides of it are grey or colour."""
-        return self.in_channels in (1, 3) and self.out_channels in (1, 3)
+        return self.in_channels - self.wants_mask in (1, 3) and self.out_channels in (1, 3)
 
     def _unit_outputs(self, images: Sequence[files.Pixels]) -> Tensor:
-        """Return the outputs ``[N, H, W, C']`` in [0, 1]."""
+        """Return the outputs ``[N, kH, kW, C']`` in [0, 1]."""
         rows = []
         for image in images:
             pixels = files.to_channels(image, self.in_channels).transpose(2, 0, 1)
@@ -300,3 +390,36 @@ class Translator:
             f"{self.label}, {self.data.direction}, on {self.precision.device} in {self.precision.name}, {statistics}, "
             f"dropout {self.policy.dropout}"
         )
+
+
+def alpha_like(output: files.Pixels, alpha: files.Pixels) -> files.Pixels:
+    """Return the transparency ``[H, W, 1]`` of an image at the size of what was made of it."""
+    return resized(alpha, *output.shape[:2])
+
+
+def resized(pixels: files.Pixels, height: int, width: int, how: Resize = "bicubic") -> files.Pixels:
+    """Return pixels ``[H, W, C]``, uint8 or uint16, at another size."""
+    if pixels.dtype == np.uint16:
+        return np.round(resize(to_floats(pixels), height, width, how) * 65535).astype(np.uint16)
+    return resize(pixels, height, width, how)
+
+
+def _as_pixels(image: Any) -> Any:
+    """Return a PIL image or an array as pixels ``[H, W, C]``.
+
+    Raises:
+        TypeError: it is neither, or of another type or shape.
+    """
+    if image is None:
+        return None
+    if isinstance(image, Image.Image):
+        return files.from_pil(image)
+    if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise TypeError(f"arrays must be uint8 or uint16 [H, W] or [H, W, C], not {kind}")
+    return np.atleast_3d(image)
+
+
+def _as_mask(mask: Any) -> Any:
+    is_bool = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
+    return _as_pixels(mask * np.uint8(255) if is_bool else mask)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 from torch import Tensor, nn
 
 from i2i.config import Config
+from i2i.losses.perceptual import PerceptualConfig
 from i2i.methods.adversary import AdversarialConfig
 from i2i.nn import (
     DiscriminatorConfig,
@@ -23,6 +24,9 @@ from i2i.optim import Stepper
 Batch = Mapping[str, Tensor]
 Scalars = dict[str, Tensor]
 Direction = Literal["AtoB", "BtoA"]
+
+# Where a run's options of the perceptual loss stand, for what errors say.
+PERCEPTUAL_KEY = "method.perceptual"
 
 
 class Measured(Protocol):
@@ -60,12 +64,14 @@ class TranslationConfig(AdversarialConfig):
     Attributes:
         generator: the networks that make images.
         discriminator: the networks that judge them.
+        perceptual: the features by which images are compared where that is asked for.
         inference: how the generators run when they do not train; None: statistics of each image after training at
             batch 1, as in the papers, running statistics otherwise, and no dropout.
     """
 
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig
+    perceptual: PerceptualConfig = PerceptualConfig()
     inference: InferencePolicy | None = None
 
     @property
@@ -73,15 +79,34 @@ class TranslationConfig(AdversarialConfig):
         """How many batches of images a step takes."""
         return 1
 
-    def completed(self, image_size: int, batch_size: int) -> Self:
+    @property
+    def plays(self) -> bool:
+        """Whether generators play against discriminators."""
+        return True
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether the perceptual loss is used."""
+        return False
+
+    def completed(self, image_size: int, batch_size: int, scale: int = 1) -> Self:
         """Return these options with everything left None chosen for training at that size and batch.
 
+        Args:
+            image_size: side of the images in pixels; of the outputs, where inputs are smaller.
+            batch_size: images of a step.
+            scale: how many times smaller than outputs inputs are.
+
         Raises:
-            UserError: the images are too small for a network, or the discriminator's norm forbids the loss's penalty.
+            UserError: the images are too small for a network, the generator does not enlarge by `scale`, the
+                discriminator's norm forbids the loss's penalty, or the perceptual loss has no weights.
         """
+        if self.sees_features:
+            self.perceptual.refuse_small(image_size, PERCEPTUAL_KEY)
+            self.perceptual.find_weights(PERCEPTUAL_KEY)
         self = self.with_norm()
-        generator = fitted_to_size(self.generator, image_size)
-        for network in (generator, self.discriminator):
+        generator = fitted_to_size(self.generator, image_size, scale)
+        for network in (generator, self.discriminator) if self.plays else (generator,):
             refuse_small_images(network, image_size, batch_size)
         policy = self.inference or InferencePolicy(statistics="image" if batch_size == 1 else "running")
         return self.model_copy(update={"generator": generator, "inference": policy})
@@ -110,7 +135,7 @@ class Method(ABC):
     generators: ClassVar[tuple[str, ...]]
     needs: ClassVar[Literal["pairs", "heaps", "images"]]
     compared: ClassVar[tuple[tuple[str, str], ...]]
-    lower_is_better: ClassVar[tuple[str, ...]]
+    lower_is_better: tuple[str, ...]
     pictures_of_images: ClassVar[bool] = True
 
     @classmethod
@@ -135,6 +160,13 @@ class Method(ABC):
         Args:
             batch: as for `train_step`.
             generators: the networks to judge by name (averaged weights, where there are any), in inference mode.
+        """
+
+    @abstractmethod
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return what metrics compare: images that were made, and what they should be, or be like.
+
+        Both are [N, C, H, W] in [-1, 1]; their key is what tells directions apart, and is appended to a metric's name.
         """
 
     @abstractmethod

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
 from i2i.errors import UserError
 from i2i.losses import l1
-from i2i.losses.perceptual import CHANNELS, Perceptual, PerceptualConfig
+from i2i.losses.perceptual import CHANNELS, Perceptual
 from i2i.losses.reconstruction import ssim_distance
 from i2i.methods.adversary import Penalties, clip_weights
-from i2i.methods.base import Batch, Direction, Method, Scalars, TranslationConfig, detached, network_spec
+from i2i.methods.base import (
+    PERCEPTUAL_KEY,
+    Batch,
+    Direction,
+    Method,
+    Scalars,
+    TranslationConfig,
+    detached,
+    network_spec,
+)
 from i2i.methods.pool import ImagePool
 from i2i.nn import (
     DiscriminatorConfig,
@@ -27,9 +36,6 @@ from i2i.nn import (
     frozen,
 )
 from i2i.optim import OptimConfig, Precision, Stepper
-
-# Where a run's options of the perceptual loss stand, for what errors say.
-PERCEPTUAL_KEY = "method.perceptual"
 
 
 class CycleGANConfig(TranslationConfig):
@@ -64,7 +70,6 @@ class CycleGANConfig(TranslationConfig):
     lambda_identity: NonNegativeFloat = 0.5
     cycle_ssim: Annotated[float, Field(ge=0, le=1)] = 0.0
     identity: Literal["l1", "perceptual"] = "l1"
-    perceptual: PerceptualConfig = PerceptualConfig()
     pool_size: NonNegativeInt = 50
     inference: InferencePolicy | None = None
 
@@ -72,17 +77,6 @@ class CycleGANConfig(TranslationConfig):
     def sees_features(self) -> bool:
         """Whether the perceptual loss is used."""
         return self.identity == "perceptual" and self.lambda_identity > 0
-
-    def completed(self, image_size: int, batch_size: int) -> Self:
-        """Return these options with everything left None chosen for training at that size and batch.
-
-        Raises:
-            UserError: the images are too small for a network, or the perceptual loss has no weights.
-        """
-        if self.sees_features:
-            self.perceptual.refuse_small(image_size, PERCEPTUAL_KEY)
-            self.perceptual.find_weights(PERCEPTUAL_KEY)
-        return super().completed(image_size, batch_size)
 
 
 class CycleGAN(Method):
@@ -104,7 +98,7 @@ class CycleGAN(Method):
 
     generators: ClassVar[tuple[str, ...]] = ("G_AB", "G_BA")
     needs: ClassVar[Literal["pairs", "heaps", "images"]] = "heaps"
-    lower_is_better: ClassVar[tuple[str, ...]] = ("val/cycle", "val/cycle_a", "val/cycle_b")
+    lower_is_better: tuple[str, ...] = ("val/cycle", "val/cycle_a", "val/cycle_b")
     compared: ClassVar[tuple[tuple[str, str], ...]] = (("G_AB(A)", "B"), ("G_BA(B)", "A"))
 
     def __init__(
@@ -224,6 +218,11 @@ class CycleGAN(Method):
         cycle_a = (g_ba(g_ab(real_a)).float() - real_a).abs().mean(dim=(1, 2, 3))
         cycle_b = (g_ab(g_ba(real_b)).float() - real_b).abs().mean(dim=(1, 2, 3))
         return {"val/cycle": (cycle_a + cycle_b) / 2, "val/cycle_a": cycle_a, "val/cycle_b": cycle_b}
+
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return the translations in both directions, and images of the domains they went to."""
+        real_a, real_b = batch["a"], batch["b"]
+        return {"_ab": (generators["G_AB"](real_a), real_b), "_ba": (generators["G_BA"](real_b), real_a)}
 
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return both directions: the image, its translation, the cycle back and the identity."""

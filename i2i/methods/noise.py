@@ -64,7 +64,7 @@ class NoiseMethod(Method):
     generators: ClassVar[tuple[str, ...]] = ("G",)
     needs: ClassVar[Literal["pairs", "heaps", "images"]] = "images"
     compared: ClassVar[tuple[tuple[str, str], ...]] = ()
-    lower_is_better: ClassVar[tuple[str, ...]] = ("val/swd",)
+    lower_is_better: tuple[str, ...] = ("val/swd",)
     pictures_of_images: ClassVar[bool] = False
 
     config: Any
@@ -91,6 +91,11 @@ class NoiseMethod(Method):
         real = batch["image"]
         fake = generators["G"](self.noise(len(real)), self.labels(batch)).float()
         return {"val/swd": sliced_wasserstein(fake, real).expand(len(real))}
+
+    def outcomes(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return images made of noise, of the labels of the real ones, and these."""
+        real = batch["image"]
+        return {"": (generators["G"](self.noise(len(real)), self.labels(batch)), real)}
 
     def pictures(self, batch: Batch, generators: Mapping[str, nn.Module]) -> dict[str, Tensor]:
         """Return a grid of the same noise every time: a row per class where there are labels, of many classes some."""

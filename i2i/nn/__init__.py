@@ -26,6 +26,7 @@ from i2i.nn.conditioning import Conditioning, Critic
 from i2i.nn.dcgan import DCGANCritic, DCGANCriticConfig, DCGANGenerator, DCGANGeneratorConfig, smallest_square
 from i2i.nn.diffaugment import diff_augment
 from i2i.nn.frozen import frozen
+from i2i.nn.heads import Output
 from i2i.nn.init import PAPER_GAINS, Init, initialise
 from i2i.nn.mlp import MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
 from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
@@ -40,8 +41,9 @@ from i2i.nn.policy import (
 )
 from i2i.nn.resnet import ResNet, ResNetConfig
 from i2i.nn.spectral import spectrally_normalised
+from i2i.nn.srresnet import SRResNet, SRResNetConfig
 from i2i.nn.unet import UNet, UNetConfig
-from i2i.nn.upsample import ResizeConv, Upsample, upsampler
+from i2i.nn.upsample import ResizeConv, ShuffleConv, Upsample, enlarged_like, upsampler
 
 __all__ = [
     "CRITICS",
@@ -76,6 +78,7 @@ __all__ = [
     "MLPGeneratorConfig",
     "NoiseGeneratorConfig",
     "Norm",
+    "Output",
     "PatchGAN",
     "PatchGANConfig",
     "PixelGAN",
@@ -83,6 +86,9 @@ __all__ = [
     "ResNet",
     "ResNetConfig",
     "ResizeConv",
+    "SRResNet",
+    "SRResNetConfig",
+    "ShuffleConv",
     "Statistics",
     "UNet",
     "UNetConfig",
@@ -95,6 +101,7 @@ __all__ = [
     "build_network",
     "build_noise_generator",
     "diff_augment",
+    "enlarged_like",
     "fitted_to_size",
     "forward_each",
     "frozen",

@@ -18,11 +18,13 @@ from i2i.config import Config, load_attribute, natural
 from i2i.errors import UserError
 from i2i.nn.autoencoder import BEGANAutoencoderConfig, BEGANGeneratorConfig
 from i2i.nn.dcgan import DCGANCriticConfig, DCGANGeneratorConfig
+from i2i.nn.heads import body_channels, with_head
 from i2i.nn.init import PAPER_GAINS, initialise
 from i2i.nn.mlp import MLPCriticConfig, MLPGeneratorConfig
 from i2i.nn.patchgan import PatchGANConfig, PixelGANConfig
 from i2i.nn.resnet import ResNetConfig
 from i2i.nn.spectral import spectrally_normalised
+from i2i.nn.srresnet import SHUFFLES, SRResNetConfig
 from i2i.nn.unet import UNetConfig
 
 
@@ -68,7 +70,10 @@ def _tag(value: Any) -> str | None:
 _ImportedByName = Annotated[Imported, Tag("module:attribute")]
 
 GeneratorConfig = Annotated[
-    Annotated[UNetConfig, Tag("unet")] | Annotated[ResNetConfig, Tag("resnet")] | _ImportedByName,
+    Annotated[UNetConfig, Tag("unet")]
+    | Annotated[ResNetConfig, Tag("resnet")]
+    | Annotated[SRResNetConfig, Tag("srresnet")]
+    | _ImportedByName,
     pydantic.Discriminator(_tag),
 ]
 DiscriminatorConfig = Annotated[
@@ -88,9 +93,10 @@ CriticConfig = Annotated[
 ]
 
 # The names that the unions above know, for those who list or look up: each configuration builds its network.
-GENERATORS: dict[str, type[UNetConfig] | type[ResNetConfig]] = {
+GENERATORS: dict[str, type[UNetConfig] | type[ResNetConfig] | type[SRResNetConfig]] = {
     "unet": UNetConfig,
     "resnet": ResNetConfig,
+    "srresnet": SRResNetConfig,
 }
 DISCRIMINATORS: dict[str, type[PatchGANConfig] | type[PixelGANConfig]] = {
     "patchgan": PatchGANConfig,
@@ -108,14 +114,19 @@ CRITICS: dict[str, type[MLPCriticConfig] | type[DCGANCriticConfig]] = {
 
 
 def build_generator(config: GeneratorConfig, in_channels: int, out_channels: int) -> nn.Module:
-    """Build a generator [N, in_channels, H, W] -> [N, out_channels, H, W] and draw its weights.
+    """Build a generator [N, in_channels, H, W] -> [N, out_channels, scale H, scale W] and draw its weights.
 
-    They come from torch's global generator.
+    They come from torch's global generator. What its output is (`i2i.nn.heads`) follows from the options.
+
+    Raises:
+        UserError: its output cannot be made of these channels.
     """
-    network = config.build(in_channels, out_channels)
-    if not isinstance(config, Imported):
-        initialise(network, config.init)
-    return network
+    if isinstance(config, Imported):
+        return config.build(in_channels, out_channels)
+    predicted = body_channels(config.output, in_channels, out_channels, config.scale or 1)
+    body = config.build(in_channels, predicted, tanh=config.output != "residual")
+    initialise(body, config.init)
+    return with_head(config.output, body, out_channels)
 
 
 def build_discriminator(config: DiscriminatorConfig, in_channels: int) -> nn.Module:
@@ -227,14 +238,46 @@ def build_network(kind: Kind, config: Any, measures: Mapping[str, int]) -> nn.Mo
     return _KINDS[kind][1](config, **measures)
 
 
-def fitted_to_size(config: GeneratorConfig, image_size: int) -> GeneratorConfig:
-    """Return the options with everything left None chosen for images of that side.
+def fitted_to_size(config: GeneratorConfig, image_size: int, scale: int = 1) -> GeneratorConfig:
+    """Return the options with everything left None chosen for outputs of that side.
 
-    A U-Net halves until one pixel is left, at most the paper's 8 times.
+    A U-Net halves until one pixel is left, at most the paper's 8 times. An SRResNet enlarges as much as is asked.
+
+    Args:
+        config: the options.
+        image_size: side of the output in pixels.
+        scale: how many times smaller the input is.
+
+    Raises:
+        UserError: the generator enlarges by another factor.
     """
+    _refuse_other_scale(config, scale)
     if isinstance(config, UNetConfig) and config.depth is None:
         return config.model_copy(update={"depth": max(2, min(8, image_size.bit_length() - 1))})
+    if isinstance(config, SRResNetConfig) and config.scale is None:
+        return config.model_copy(update={"scale": scale})
     return config
+
+
+def _refuse_other_scale(config: GeneratorConfig, scale: int) -> None:
+    if isinstance(config, SRResNetConfig):
+        if config.scale is None and scale not in SHUFFLES:
+            possible = ", ".join(map(str, SHUFFLES))
+            raise UserError(
+                f"srresnet enlarges {possible} times, and inputs are {scale} times smaller than outputs in this data; "
+                "set another data.derive.factor"
+            )
+        if config.scale not in (None, scale):
+            smaller = f"{scale} times smaller than" if scale > 1 else "as large as"
+            raise UserError(
+                f"method.generator.scale={config.scale}: inputs are {smaller} outputs in this data; set "
+                f"method.generator.scale={scale}"
+            )
+    elif scale != 1 and not isinstance(config, Imported):  # whose own code may enlarge
+        raise UserError(
+            f"data.derive.enlarge=false makes inputs {scale} times smaller, and {config.name} does not enlarge; set "
+            "data.derive.enlarge=true, or method.generator=srresnet"
+        )
 
 
 def refuse_small_images(config: GeneratorConfig | DiscriminatorConfig, image_size: int, batch_size: int) -> None:

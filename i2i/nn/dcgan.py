@@ -13,7 +13,7 @@ from i2i.errors import UserError
 from i2i.nn.conditioning import Conditioning, Critic, append_labels
 from i2i.nn.init import Init
 from i2i.nn.layers import stage
-from i2i.nn.norms import Norm, make_norm
+from i2i.nn.norms import Norm, make_norm, needs_bias
 from i2i.nn.patchgan import ChosenNorm
 from i2i.nn.upsample import Upsample, upsampler
 
@@ -115,7 +115,7 @@ class DCGANGenerator(nn.Module):
         super().__init__()
         base, doublings = smallest_square(size)
         widths = [ngf * min(2**level, 8) for level in reversed(range(doublings))]
-        bias = _needs_bias(norm)
+        bias = needs_bias(norm)
 
         def rectified(conv: nn.Module | None, width: int) -> nn.Sequential:
             return stage(
@@ -190,7 +190,7 @@ class DCGANCritic(Critic):
         trunk = nn.Sequential(
             *(
                 stage(
-                    conv=nn.Conv2d(above, width, 4, stride=2, padding=1, bias=not level or _needs_bias(norm)),
+                    conv=nn.Conv2d(above, width, 4, stride=2, padding=1, bias=not level or needs_bias(norm)),
                     norm=make_norm(norm, width) if level else None,
                     activation=nn.LeakyReLU(0.2, inplace=True),
                     dropout=nn.Dropout(dropout) if dropout else None,
@@ -229,11 +229,3 @@ def smallest_square(size: int, bases: range = range(4, 8)) -> tuple[int, int]:
         f"images of {size} pixels cannot be halved down to a square of {bases[0]} to {bases[-1]}; choose an "
         f"--image-size of {nearest}"
     )
-
-
-def _needs_bias(norm: Norm) -> bool:
-    """Say whether a convolution in front of the norm needs a bias: the others bring one or cancel it.
-
-    `uses_bias` is another rule, that of trained weights which other code has written.
-    """
-    return norm in ("group", "none")

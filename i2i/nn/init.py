@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from i2i.nn.upsample import ShuffleConv
+
 Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
 
 # The scale that each scheme has in its own paper, for `gain`. The networks of pix2pix and CycleGAN take 0.02 with
@@ -21,7 +23,8 @@ def initialise(network: nn.Module, scheme: Init, gain: float = 0.02) -> None:
     """Draw the weights of `network` from torch's global generator, in the order of its modules.
 
     The weights of convolutions, linear layers and embeddings follow `scheme`; those of batch norm are N(1, 0.02), as in
-    the published code of DCGAN (Radford et al. 2016); biases are 0. Other layers stay as they are.
+    the published code of DCGAN (Radford et al. 2016); biases are 0. Pixel shuffles begin without a checkerboard
+    (`ShuffleConv.equalise`). Other layers stay as they are.
 
     Args:
         network: changed in place.
@@ -37,6 +40,8 @@ def initialise(network: nn.Module, scheme: Init, gain: float = 0.02) -> None:
             if is_parametrized(module, "weight"):
                 raise ValueError("initial weights must be drawn before the network is spectrally normalised")
             _draw(module.weight, scheme, gain)
+            if isinstance(module, ShuffleConv):
+                module.equalise()
         elif isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
         else:

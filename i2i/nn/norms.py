@@ -134,6 +134,14 @@ def uses_bias(norm: Norm) -> bool:
     return norm in ("instance", "group")
 
 
+def needs_bias(norm: Norm) -> bool:
+    """Say whether a convolution in front of the norm needs a bias: the others bring one or cancel it.
+
+    For networks of our own; `uses_bias` is the rule of trained weights which other code has written.
+    """
+    return norm in ("group", "none")
+
+
 def _normalise_each_image(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, shared: SharedStatistics | None
 ) -> Tensor:

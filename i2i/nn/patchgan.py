@@ -62,7 +62,32 @@ class PixelGANConfig(Config):
         return PixelGAN(in_channels, ndf=self.ndf, norm=self.norm or "batch")
 
 
-class PatchGAN(nn.Module):
+class StagedDiscriminator(nn.Module):
+    """Stages, one behind the other, and a convolution to the logits."""
+
+    features: nn.Sequential
+    head: nn.Conv2d
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map `image` [N, C, H, W] to logits [N, 1, H', W'].
+
+        Args:
+            image: the image to judge, in [-1, 1].
+            condition: what it was made from, [N, C', H, W]; put in front of the image's channels.
+        """
+        return self.with_features(image, condition)[0]
+
+    def with_features(self, image: Tensor, condition: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits that `forward` does, and what each stage made on the way there, the first stage first."""
+        x = image if condition is None else torch.cat([condition, image], dim=1)
+        features = []
+        for layers in self.features:
+            x = layers(x)
+            features.append(x)
+        return self.head(x), features
+
+
+class PatchGAN(StagedDiscriminator):
     """One logit per overlapping patch of 70x70 pixels, or as many as `layers` say.
 
     With n layers: n convolutions of stride 2 and two of stride 1, all 4x4 padded by 1, with LeakyReLU 0.2 between them
@@ -70,6 +95,8 @@ class PatchGAN(nn.Module):
 
     A patch has 9 * 2^n - 2 pixels a side: the two convolutions of stride 1 see 7 positions, spaced by 2^n, and each
     convolution of stride 2 below sees 2r + 2 positions for the r above it. So n = 1, 3, 5 give the paper's 16, 70, 286.
+
+    Images of H by W pixels, at least 3 * 2^n each, get H / 2^n - 2 by W / 2^n - 2 logits.
 
     Args:
         in_channels: channels of image and condition together.
@@ -109,18 +136,8 @@ class PatchGAN(nn.Module):
         """Side in pixels of the patch that one logit judges."""
         return int(9 * 2**self.num_layers - 2)
 
-    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map `image` [N, C, H, W] to logits [N, 1, H / 2^n - 2, W / 2^n - 2]; H and W are at least 3 * 2^n.
 
-        Args:
-            image: the image to judge, in [-1, 1].
-            condition: what it was made from, [N, C', H, W]; put in front of the image's channels.
-        """
-        logits: Tensor = self.head(self.features(_behind(condition, image)))
-        return logits
-
-
-class PixelGAN(nn.Module):
+class PixelGAN(StagedDiscriminator):
     """One logit per pixel, from that pixel alone: the 1x1 PatchGAN, C64-C128 and a convolution to the logits, all 1x1.
 
     Args:
@@ -143,12 +160,3 @@ class PixelGAN(nn.Module):
             ),
         )
         self.head = nn.Conv2d(2 * ndf, 1, 1, bias=bias)  # no norm follows; trained weights have it so
-
-    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map `image` [N, C, H, W] and its `condition` [N, C', H, W], if any, to logits [N, 1, H, W]."""
-        logits: Tensor = self.head(self.features(_behind(condition, image)))
-        return logits
-
-
-def _behind(condition: Tensor | None, image: Tensor) -> Tensor:
-    return image if condition is None else torch.cat([condition, image], dim=1)

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.config import Config
+from i2i.nn.heads import Output
 from i2i.nn.init import Init
 from i2i.nn.layers import crop_like, pad_to, stage
 from i2i.nn.norms import Norm, make_norm, uses_bias
@@ -24,8 +25,14 @@ class ResNetConfig(Config):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     upsample: Upsample = "transposed"
     init: Init = "normal"
+    output: Output = "image"
 
-    def build(self, in_channels: int, out_channels: int) -> ResNet:
+    @property
+    def scale(self) -> int:
+        """How many times larger than its input an output is."""
+        return 1
+
+    def build(self, in_channels: int, out_channels: int, *, tanh: bool = True) -> ResNet:
         """Return the network, its weights not yet drawn."""
         return ResNet(
             in_channels,
@@ -35,6 +42,7 @@ class ResNetConfig(Config):
             norm=self.norm,
             dropout=self.dropout,
             upsample=self.upsample,
+            tanh=tanh,
         )
 
 
@@ -58,6 +66,7 @@ class ResNet(nn.Module):
         norm: the normalisation.
         dropout: probability of dropping a value between the two convolutions of a block; the paper has none.
         upsample: how the decoder doubles its size.
+        tanh: whether the output is bounded.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class ResNet(nn.Module):
         norm: Norm = "instance",
         dropout: float = 0.0,
         upsample: Upsample = "transposed",
+        tanh: bool = True,
     ) -> None:
         super().__init__()
         bias = uses_bias(norm)
@@ -88,10 +98,10 @@ class ResNet(nn.Module):
         )
         self.blocks = nn.Sequential(*(ResidualBlock(4 * ngf, norm=norm, dropout=dropout) for _ in range(blocks)))
         self.decoder = nn.Sequential(up(2 * ngf), up(ngf))
-        self.head = stage(conv=_reflecting_conv(ngf, out_channels, 7, bias=True), tanh=nn.Tanh())
+        self.head = stage(conv=_reflecting_conv(ngf, out_channels, 7, bias=True), tanh=nn.Tanh() if tanh else None)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map `image` [N, C_in, H, W] in [-1, 1] to [N, C_out, H, W] in [-1, 1], for any H and W."""
+        """Map `image` [N, C_in, H, W] in [-1, 1] to [N, C_out, H, W] in [-1, 1] by tanh, for any H and W."""
         # At 8 pixels the blocks see 2, the fewest that a border of one can be reflected from.
         height, width = (max(8, (side + 3) // 4 * 4) for side in image.shape[-2:])
         x = self.encoder(pad_to(image, height, width, "reflect"))

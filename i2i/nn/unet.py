@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.config import Config
+from i2i.nn.heads import Output
 from i2i.nn.init import Init
 from i2i.nn.layers import crop_like, pad_to, stage
 from i2i.nn.norms import Norm, make_norm, uses_bias
@@ -26,8 +27,14 @@ class UNetConfig(Config):
     dropout: float = Field(default=0.5, ge=0, lt=1)
     upsample: Upsample = "transposed"
     init: Init = "normal"
+    output: Output = "image"
 
-    def build(self, in_channels: int, out_channels: int) -> UNet:
+    @property
+    def scale(self) -> int:
+        """How many times larger than its input an output is."""
+        return 1
+
+    def build(self, in_channels: int, out_channels: int, *, tanh: bool = True) -> UNet:
         """Return the network, its weights not yet drawn.
 
         Raises:
@@ -43,6 +50,7 @@ class UNetConfig(Config):
             norm=self.norm,
             dropout=self.dropout,
             upsample=self.upsample,
+            tanh=tanh,
         )
 
 
@@ -70,6 +78,7 @@ class UNet(nn.Module):
         norm: the normalisation.
         dropout: probability of dropping a value.
         upsample: how the decoder doubles its size.
+        tanh: whether the output is bounded.
 
     Raises:
         ValueError: `depth` is below 2.
@@ -85,6 +94,7 @@ class UNet(nn.Module):
         norm: Norm = "batch",
         dropout: float = 0.5,
         upsample: Upsample = "transposed",
+        tanh: bool = True,
     ) -> None:
         super().__init__()
         if depth < 2:
@@ -114,11 +124,11 @@ class UNet(nn.Module):
         self.head = stage(
             activation=nn.ReLU(inplace=True),
             conv=upsampler(upsample, 2 * ngf, out_channels, kernel_size=4, bias=True),
-            tanh=nn.Tanh(),
+            tanh=nn.Tanh() if tanh else None,
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map `image` [N, C_in, H, W] in [-1, 1] to [N, C_out, H, W] in [-1, 1], for any H and W."""
+        """Map `image` [N, C_in, H, W] in [-1, 1] to [N, C_out, H, W] in [-1, 1] by tanh, for any H and W."""
         x = image
         skips = []
         for encode in self.encoder:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from i2i.cli import main
-from i2i.data import files, sources
+from i2i.data import drawn, files
 
 Capture = pytest.CaptureFixture[str]
 
@@ -164,10 +164,10 @@ def test_prepare_preview_and_list(
     photos: Callable[..., Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        sources.BUILTIN, "cats", tuple(sources.Drawings(split, 3) for split in ("train", "val", "test"))
+        drawn.BUILTIN, "cats", tuple(drawn.Drawings(split, 3, drawn.Cats()) for split in ("train", "val", "test"))
     )
     assert main(["data", "preview", "edges2cats", "drawn.png", "--rows", "2"]) == 0
-    assert "drawn cats" in capsys.readouterr().out
+    assert "drawn by a seeded generator" in capsys.readouterr().out
     assert main(["data", "prepare", "edges2cats", "--photos", str(photos())]) == 0
     assert "edges2cats now uses your photos: train 7, val 1" in capsys.readouterr().out
     assert main(["data", "preview", "edges2cats", "photos.png", "--rows", "2", "--set", "data.image_size=64"]) == 0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from i2i.cli import main
-from i2i.data import files, sources
-from i2i.data.sources import Drawings
+from i2i.data import drawn, files
+from i2i.data.drawn import Cats, Drawings
 
 Capture = pytest.CaptureFixture[str]
 
@@ -56,9 +56,28 @@ def test_class_folders(photos: Callable[..., Path], capsys: Capture) -> None:
 
 
 def test_a_sample_with_classes_needs_no_preset(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    few = tuple(Drawings(f"{split}/{coat}", 2, coat, 32) for split in ("train", "val") for coat in ("black", "white"))
-    monkeypatch.setitem(sources.BUILTIN, "coats", few)
+    few = tuple(
+        Drawings(f"{split}/{coat}", 2, Cats(coat, 32)) for split in ("train", "val") for coat in ("black", "white")
+    )
+    monkeypatch.setitem(drawn.BUILTIN, "coats", few)
     assert main(["data", "preview", "coats"]) == 0
     assert "(2 classes: black, white): train 4, val 4" in capsys.readouterr().out
     assert main(["data", "list"]) == 0
     assert "coats" in capsys.readouterr().out
+
+
+def test_download(
+    photos: Callable[..., Path], own_data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    folder = photos(1, name=str(own_data_root / "facades" / "downloaded"))
+    assert main(["data", "download", "facades"]) == 0
+    assert capsys.readouterr().out == f"facades: in {folder}\n"
+    assert main(["data", "download", "cracks"]) == 2
+    assert "is drawn on this machine at first use; there is nothing to download" in capsys.readouterr().err
+    assert main(["data", "download", "facade"]) == 2
+    assert "did you mean 'facades'?" in capsys.readouterr().err
+    assert main(["data", "download", "./i2i-data"]) == 2
+    assert "is a folder; give the name of a data set" in capsys.readouterr().err
+    assert main(["data", "list"]) == 0
+    assert "not here yet, 116.9 MB to download" in capsys.readouterr().out

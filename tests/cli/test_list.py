@@ -10,6 +10,7 @@ import pytest
 from i2i.cli import main
 from i2i.cli.list_ import SECTIONS
 from i2i.losses import GAN_LOSSES, PENALTIES
+from i2i.metrics import METRICS
 
 Capture = pytest.CaptureFixture[str]
 
@@ -38,9 +39,10 @@ def words(text: str) -> str:
         ("methods", "cyclegan"),
         ("generators", "unet"),
         ("discriminators", "patchgan"),
-        ("derivations", "edges"),
+        ("derivations", "downscale"),
         ("losses", "nonsaturating"),
         ("penalties", "r1"),
+        ("metrics", "lpips-vgg"),
     ],
 )
 def test_one_list(what: str, there: str, capsys: Capture) -> None:
@@ -82,6 +84,14 @@ def test_penalties_with_weight_and_paper(capsys: Capture) -> None:
     for term in PENALTIES.values():
         assert f"weight   {term.weight:g} " in text
         assert words(f"weight {term.weight:g} source {term.source.split(',')[0]}") in words(text)
+
+
+def test_metrics_with_what_they_need(capsys: Capture) -> None:
+    text = shown(capsys, "metrics")
+    assert " mifid      what     fid, made worse" in text
+    assert "of       two sets of images; lower is better" in text
+    assert words("needs AlexNet's weights, pip install 'i2i[metrics]'") in words(text)
+    assert text.count(" needs ") == sum(bool(metric.needs) for metric in METRICS.values())
 
 
 def test_long_texts_go_on_below_themselves(capsys: Capture) -> None:

@@ -90,6 +90,57 @@ def test_pairs_need_no_derivation_and_unpaired_images_no_pix2pix(tmp_path: Path)
         opened(two_folders(tmp_path / "zebras", a="trainA", b="trainB"))
 
 
+SMALL = {"name": "downscale", "enlarge": False}
+
+
+def test_derivations_say_what_they_make(photos: Callable[..., Path], tmp_path: Path) -> None:
+    small = opened(photos(4), derive=SMALL, image_size=32)
+    assert (small.scale, small.channels) == (4, (3, 3))
+    sheet = preview_sheet(small, rows=2)
+    assert sheet.shape[1] == 6 * (32 + 4) + 8  # small inputs are shown as large as their photos
+    masked = opened(photos(4), derive={"name": "mask"}, image_size=32)
+    assert (masked.scale, masked.channels, masked.config.channels_a) == (1, (4, 3), 4)
+    healed = opened(two_folders(tmp_path / "damage"), derive={"name": "heal"}, image_size=16)
+    assert (healed.channels, healed.config.resize_a, healed.config.aspect) == ((4, 3), "nearest", "keep")
+    assert healed.splits["train"][0, 0]["a"].shape == (4, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"derive": {**SMALL, "factor": 3}}, r"image_size=32: does not divide by 3, .*--image-size 30 or 33"),
+        ({"derive": SMALL, "direction": "BtoA"}, r"direction=BtoA: .* 4 times smaller"),
+        ({"derive": {"name": "heal"}}, r"plain photos, and data\.derive\.name=heal takes pairs"),
+        ({"derive": {"name": "os:getcwd"}}, "os:getcwd: called with a photo"),
+        (
+            {"derive": SMALL, "augment": [{"transform": "RandomCrop", "options": {"height": 30, "width": 32}}]},
+            "data.augment: makes images of 32x30 pixels, which do not divide by 4",
+        ),
+        (
+            {
+                "derive": SMALL,
+                "augment": [{"transform": "RandomCrop", "on": "a", "options": {"height": 9, "width": 9}}],
+            },
+            "RandomCrop, on a: does not take these images",
+        ),
+    ],
+)
+def test_derivations_that_do_not_suit_are_refused(
+    photos: Callable[..., Path], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as refusal:
+        opened(photos(4), image_size=32, **options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_masks_that_mark_nothing_are_refused(tmp_path: Path) -> None:
+    root = two_folders(tmp_path / "damage")
+    for path in (root / "mask").iterdir():
+        cv2.imwrite(str(path), files.read(path)[..., 0] // 128)  # of 0 and 1
+    with pytest.raises(UserError, match=r"the masks \(A\) mark nothing: none of 3 .* has a pixel of 128 or more"):
+        opened(root, derive={"name": "heal"}, image_size=16)
+
+
 def bands(root: Path, *channels: int, a: int = 6) -> Path:
     """Make two folders of 16-bit TIFFs: A has `a` channels, each image of B the next of `channels`."""
     rng = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from i2i.data import files
 from i2i.data.config import Augmentation, DataConfig
 from i2i.data.derive import Edges
 from i2i.data.images import to_model_range
@@ -117,6 +118,66 @@ def test_images_that_are_only_cropped_keep_their_pixels(tmp_path: Path) -> None:
     assert held_out[1, 0]["b"].shape == train[1, 0]["b"].shape == (3, 32, 32)  # too small, and so enlarged
     with pytest.raises(ValueError, match=r"leave data\.load_size out"):
         DataConfig.model_validate({"aspect": "crop", "load_size": 36})
+
+
+NOISE = {"aspect": "keep", "channels_a": 3, "channels_b": 3, "derive": {"name": "noise"}, **SIZES}
+
+
+def test_derivations_are_drawn_anew_in_training_and_stay_in_validation(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "p.png"), np.full((40, 40, 3), 128, np.uint8))  # which looks the same in every crop
+    config = DataConfig.model_validate(NOISE)
+
+    def inputs(seed: int, *, train: bool) -> list[torch.Tensor]:
+        example = Example("p", None, tmp_path / "p.png")
+        images = PairedImages([example, example], config, seed, train=train)
+        return [images[place]["a"] for place in ((0, 0), (0, 1), (1, 0))]
+
+    first, next_epoch, next_index = inputs(3, train=True)
+    assert not torch.equal(first, next_epoch)
+    assert not torch.equal(first, next_index)
+    assert all(torch.equal(one, other) for one, other in zip(inputs(3, train=True), inputs(3, train=True), strict=True))
+    assert not torch.equal(first, inputs(4, train=True)[0])
+    held_out, later, another = inputs(3, train=False)
+    assert torch.equal(held_out, later)
+    assert not torch.equal(held_out, another)
+
+
+def test_inputs_may_be_smaller_than_their_photos(tmp_path: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (9, 9, 3)).astype(np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    cv2.imwrite(str(tmp_path / "p.png"), photo)
+    derive = {"name": "downscale", "enlarge": False}
+    config = DataConfig.model_validate({**NOISE, "derive": derive})
+    images = PairedImages([Example("p", None, tmp_path / "p.png")], config, 0, train=True)
+    for epoch in range(4):
+        item = images[0, epoch]
+        assert (item["a"].shape, item["b"].shape) == ((3, 8, 8), (3, 32, 32))
+        blocks = item["b"].float().reshape(3, 8, 4, 8, 4).mean(dim=(2, 4))
+        assert torch.corrcoef(torch.stack([blocks.flatten(), item["a"].flatten().float()]))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_given_mask_goes_with_its_photo(tmp_path: Path, bits: int) -> None:
+    """Cracks are white on grey: wherever crop and flip put one, the input has its mask, and grey in its place."""
+    mask = np.zeros((40, 40), np.uint8)
+    cv2.line(mask, (8, 4), (30, 36), 255, 2)
+    photo = np.where(mask > 0, *((65535, 128 * 257 + 100) if bits == 16 else (255, 128)))
+    files.write(tmp_path / "m.png", mask[..., None])
+    stored: files.Pixels = photo.astype(np.uint16) if bits == 16 else photo.astype(np.uint8)
+    files.write(tmp_path / "p.png", stored[..., None].repeat(3, axis=2))
+    options = {"derive": {"name": "heal"}, "channels_a": 4, "resize_a": "nearest", "bits": bits}
+    config = DataConfig.model_validate({**NOISE, "image_size": 32, "load_size": 40, **options})
+    images = PairedImages([Example("x", tmp_path / "m.png", tmp_path / "p.png")], config, 0, train=True)
+    masks = []
+    for epoch in range(6):
+        item = images[0, epoch]
+        a, b = (item[side] * 255 if bits == 16 else item[side].float() for side in ("a", "b"))
+        assert item["a"].dtype == item["b"].dtype == (torch.float32 if bits == 16 else torch.uint8)
+        torch.testing.assert_close(a[3] == 255, b[0] > 200)
+        assert (a[:3] - 128).abs().max() <= 1
+        masks.append(item["a"][3])
+    assert len({mask.numpy().tobytes() for mask in masks}) > 3
+    if bits == 16:
+        assert item["b"].min().item() == pytest.approx((128 * 257 + 100) / 65535, abs=1e-6)  # whose depth stays
 
 
 def test_grey_masks_keep_their_values(tmp_path: Path) -> None:

@@ -37,6 +37,17 @@ def test_images_of_other_shapes_and_channels_are_fitted() -> None:
     assert contact_sheet({"a": [bands]})[CAPTION + 10, GAP + 10].tolist() == [0, 10, 20]
 
 
+def test_small_inputs_show_their_pixels_at_the_size_of_their_targets() -> None:
+    small = np.zeros((5, 5, 3), np.uint8)
+    small[2, 3] = 200
+    sheet = contact_sheet({"input": [small], "target": [flat(0)]})
+    cell = sheet[CAPTION : CAPTION + 20, GAP : GAP + 20]
+    assert set(np.unique(cell)) == {0, 200}
+    assert np.argwhere(cell[..., 0] == 200).tolist() == [
+        [row, column] for row in range(8, 12) for column in range(12, 16)
+    ]
+
+
 def test_pixels_by_hand() -> None:
     image = torch.tensor([-1.0, 0.0, 1.0, 3.0]).reshape(1, 1, 2, 2)
     assert to_pixels(image)[0][..., 0].tolist() == [[0, 128], [255, 255]]

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
 
 from i2i.config import Layer, parse_setting, resolve
 from i2i.data import DataConfig
+from i2i.data.derive import Edges
 from i2i.engine.config import RunConfig, TrainConfig, compose
 from i2i.errors import UserError
 from i2i.methods import CycleGANConfig, Pix2PixConfig
-from i2i.nn import PatchGANConfig, ResNetConfig, UNetConfig
+from i2i.nn import PatchGANConfig, ResNetConfig, SRResNetConfig, UNetConfig
 from i2i.optim import OptimConfig
 from i2i.optim.schedule import Linear, Step
 
@@ -51,7 +53,7 @@ def test_flags_lie_on_the_recipe_and_the_recipe_on_the_preset(own: Path) -> None
     assert source.given == "edges2cats"
     assert config.preset == str(own)
     assert (config.data.source, config.data.layout) == ("edges2cats", "photos")
-    assert config.data.derive is not None
+    assert isinstance(config.data.derive, Edges)
     assert config.data.derive.low == 0.02
     assert config.data.batch_size == 2
     assert config.optim == OptimConfig(lr=0.5, schedule=Step(every=0.5))
@@ -144,6 +146,17 @@ def test_completion_leaves_nothing_to_chance(size: int, batch: int, depth: int, 
     assert config.method.inference.statistics == statistics
     assert resolve(RunConfig, [Layer("saved", config.model_dump(mode="json"))]) == config
     assert config.completed(data) == config
+
+
+def test_completion_hands_the_datas_scale_to_the_generator() -> None:
+    """A derivation that leaves inputs smaller says how many times."""
+    data = DataConfig(source="x").model_copy(update={"derive": SimpleNamespace(scale=4)})
+    config = RunConfig(method=Pix2PixConfig(generator=SRResNetConfig())).completed(data)
+    assert config.method.generator == SRResNetConfig(scale=4)
+    with pytest.raises(UserError, match="makes inputs 4 times smaller, and unet does not enlarge"):
+        RunConfig().completed(data)
+    with pytest.raises(UserError, match=r"method\.generator\.scale=4: inputs are as large as outputs"):
+        RunConfig(method=CycleGANConfig(generator=SRResNetConfig(scale=4))).completed(DataConfig(source="x"))
 
 
 def test_options_of_a_methods_default_parts_need_no_names() -> None:

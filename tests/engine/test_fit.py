@@ -264,3 +264,9 @@ def test_the_seed_decides_everything(tiny: Callable[..., Outcome]) -> None:
     weights = [read_tensors(outcome.checkpoint / "G.safetensors") for outcome in (one, same, other)]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert any(not torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
+
+
+def test_inputs_of_any_derivation_are_trained_on(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    steps = "data.derive.steps=[{name: downscale, factor: 2}, jpeg, mask]"
+    assert tiny("run", "data.derive.name=chain", steps).steps == 4
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["data"]["channels_a"] == 4

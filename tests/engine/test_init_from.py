@@ -167,6 +167,22 @@ def test_a_discriminator_that_does_not_fit_begins_anew(tiny: Callable[..., Outco
     assert "; D begin anew" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
 
 
+def test_the_game_begins_after_a_phase_without_it(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    """As SRGAN is trained: first by a distance alone, then against a discriminator that begins anew."""
+    console = Console(file=io.StringIO())
+    first = tiny("first", "method.lambda_gan=0", "method.generator.output=lab", console=console)
+    said = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "val/g_gan" not in said
+    assert "D 0." not in said
+    second = tiny("second", f"train.init_from={tmp_path / 'first'}", "optim.lr=1e-45", "train.steps=1", console=console)
+    assert "; D begin anew" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    before, after = (read_tensors(run.checkpoint / "G.safetensors") for run in (first, second))
+    assert torch.equal(after["body.head.conv.weight"], before["body.head.conv.weight"])
+    assert (second.checkpoint / "D.safetensors").exists()
+    with pytest.raises(UserError, match=r"its G has output lab, and method.generator.output is image"):
+        tiny("third", f"train.init_from={tmp_path / 'first'}", "method.generator.output=image")
+
+
 def test_a_checkpoint_is_resumed_from_within_its_folder(
     tiny: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: Console
 ) -> None:

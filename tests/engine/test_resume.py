@@ -49,8 +49,10 @@ def steps_flag(steps: int) -> Layer:
         ["train.precision=fp16", "optim.schedule=plateau", "train.validate_every=1", "optim.schedule.patience=0"],
         ["optim.name=rmsprop", "optim.clip_norm=0.5", "method.generator.norm=instance"],
         ["optim={name: sgd, momentum: 0.9, lr: 0.001, lr_d: 0.002, schedule: cosine}"],
+        ["method.lambda_gan=0", "method.lambda_ssim=1", "method.generator.output=lab"],
+        ["method.lambda_features=10", "method.gan_loss=ralsgan"],
     ],
-    ids=["workers", "bf16-batch", "fp16-plateau", "rmsprop", "sgd"],
+    ids=["workers", "bf16-batch", "fp16-plateau", "rmsprop", "sgd", "no-game", "features"],
 )
 def test_four_steps_equal_two_and_two(
     tiny: Callable[..., Outcome],
@@ -68,7 +70,8 @@ def test_four_steps_equal_two_and_two(
     rest = go_on(tmp_path / "half", [], quiet)
     assert (rest.steps, rest.exit_code) == (4, 0)
     files = sorted(path.name for path in whole.checkpoint.glob("*.safetensors"))
-    assert files == ["D.safetensors", "G.safetensors", "G_ema.safetensors", "train.safetensors"]
+    players = [] if "method.lambda_gan=0" in settings else ["D.safetensors"]
+    assert files == [*players, "G.safetensors", "G_ema.safetensors", "train.safetensors"]
     for name in files:
         one, other = read_tensors(whole.checkpoint / name), read_tensors(rest.checkpoint / name)
         assert one.keys() == other.keys()

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from i2i.inference import memory
 from i2i.inference.memory import crop_side, free_bytes, largest_tile, peak_bytes
-from i2i.nn import InferencePolicy, ResNet, UNet, apply_policy
+from i2i.nn import (
+    InferencePolicy,
+    Output,
+    ResNet,
+    ResNetConfig,
+    SRResNetConfig,
+    UNet,
+    apply_policy,
+    build_generator,
+)
 
 CPU = torch.device("cpu")
 
@@ -46,6 +55,27 @@ def test_the_need_grows_with_the_pixels() -> None:
     need = [peak_bytes(ResNet(3, 3, ngf=4), 3, side, side) for side in (256, 512, 1 << 16)]
     assert need[0] is not None
     assert need == [need[0], pytest.approx(4 * need[0], rel=0.01), pytest.approx(65536 * need[0], rel=0.01)]
+
+
+@pytest.mark.parametrize("output", ["residual", "lab", "fill"])
+def test_heads_are_counted(output: Output) -> None:
+    """More than the body alone, and linear in pixels; crops are those of the body."""
+    channels, out = {"residual": (3, 3), "lab": (1, 3), "fill": (4, 3)}[output]
+    network = build_generator(ResNetConfig(blocks=1, ngf=4, output=output), channels, out)
+    body = network.get_submodule("body")
+    need = [peak_bytes(network, channels, side, side) for side in (256, 512)]
+    alone = peak_bytes(body, channels, 256, 256)
+    assert need[0] is not None
+    assert alone is not None
+    assert alone <= need[0] < 2 * alone
+    assert need[1] == pytest.approx(4 * need[0], rel=0.01)
+    assert crop_side(network, channels, 256) == crop_side(body, channels, 256) == 64
+
+
+def test_an_enlarging_network_is_known() -> None:
+    network = build_generator(SRResNetConfig(scale=4, blocks=1, ngf=4, output="residual"), 3, 3)
+    assert (peak_bytes(network, 3, 64, 64) or 0) > 3 * 256 * 256 * 4
+    assert crop_side(network, 3, 256) == 64
 
 
 def test_the_network_is_not_touched() -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
+from skimage.color import rgb2lab
 
 import i2i
 from i2i.data import files
@@ -40,6 +41,19 @@ def test_it_computes_what_the_checkpoint_holds(model: Translator, tmp_path: Path
     with inference_mode(network, InferencePolicy(statistics="image")):
         expected = network(images)
     torch.testing.assert_close(model.translate(images), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_generator_with_a_head_is_opened_and_tiled(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    """One that colours: what it makes of a drawing has the drawing's lightness, whole or in tiles."""
+    tiny("colours", "method.generator.output=lab", "method.generator.depth=3", "method.lambda_gan=0")
+    grey = (drawing(300, 280) // 2 + 64).astype(np.uint8)
+    for tile in (None, 256):
+        coloured = i2i.load(tmp_path / "colours", device="cpu", tile=tile).translate(grey)
+        assert coloured.shape == (300, 280, 3)
+        assert (coloured.std(axis=2) > 1).mean() > 0.1
+        inside = (coloured > 0).all(2) & (coloured < 255).all(2)
+        lightness, wanted = (rgb2lab(image)[..., 0] for image in (coloured, grey.repeat(3, 2)))
+        assert np.abs(lightness - wanted)[inside].mean() < 0.2  # of 100, by which 8 bits are rounded
 
 
 def test_every_kind_comes_back_as_it_went_in(model: Translator) -> None:
@@ -138,7 +152,8 @@ def test_a_picture_gives_the_same_as_pil_and_as_a_file(model: Translator, tmp_pa
     }
     for name, picture in pictures.items():
         picture.save(tmp_path / f"{name}.png")
-        expected = model.translate_pixels([files.read(tmp_path / f"{name}.png")])[0]
+        pixels, transparency = model.prepared(files.read(tmp_path / f"{name}.png"))
+        expected = model.finished(model.translate_pixels([pixels])[0], transparency)
         np.testing.assert_array_equal(np.asarray(model.translate(picture)), expected)
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from i2i.losses import l1
-from i2i.losses.reconstruction import ssim_distance
+from i2i.losses import charbonnier, feature_matching, l1, l2, ssim_distance, total_variation
 
 
 def test_l1_is_the_mean_over_everything() -> None:
@@ -19,26 +20,80 @@ def test_l1_is_the_mean_over_everything() -> None:
     assert l1(torch.tensor([1.0, -1.0, 0.5]), torch.tensor([-1.0, -1.0, 0.0])).item() == pytest.approx(2.5 / 3)
 
 
-def test_l1_gradients() -> None:
-    output = torch.tensor([[0.3, -0.7], [0.9, -0.2]], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(l1, (output, torch.zeros_like(output)))
+def test_squares_and_their_smooth_root_by_hand() -> None:
+    output, target = torch.tensor([0.3, -0.4, 1.0, 0.0]), torch.tensor([0.0, 0.0, 0.0, 0.0])
+    assert l2(output, target).item() == pytest.approx((0.09 + 0.16 + 1) / 4)
+    assert charbonnier(output, target, 0.4).item() == pytest.approx((0.5 + 0.32**0.5 + 1.16**0.5 + 0.4) / 4)
+    assert charbonnier(output, output).item() == pytest.approx(1e-3)
+    assert charbonnier(output, target).item() == pytest.approx(l1(output, target).item(), abs=1e-3)
 
 
+def test_total_variation_by_hand() -> None:
+    """Steps to the neighbours below and to the right over all values: 6 down and 5 across, of 12 values."""
+    image = torch.tensor([[[0.0, 1.0, -1.0], [0.0, 0.0, 1.0]], [[2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]])
+    down = (0 + 1 + 2) + (2 + 2 + 2)
+    across = (1 + 2 + 0 + 1) + 0
+    assert total_variation(image[None]).item() == pytest.approx((down + across) / 12)
+    assert total_variation(torch.ones(1, 3, 1, 1)).item() == 0
+    assert total_variation(torch.tensor([0.0, 1.0]).reshape(1, 1, 1, 2)).item() == 0.5
+
+
+def test_features_are_matched_layer_by_layer() -> None:
+    """A layer counts by its mean, however large it is (Wang et al. 2018, eq. 4); real features get no gradients."""
+    made = [torch.full((2, 3, 4, 4), 0.5, requires_grad=True), torch.full((2, 1, 1, 1), -2.0, requires_grad=True)]
+    real = [torch.zeros(2, 3, 4, 4, requires_grad=True), torch.ones(2, 1, 1, 1, requires_grad=True)]
+    loss = feature_matching(made, real)
+    assert loss.item() == pytest.approx(0.5 + 3)
+    torch.autograd.backward(loss)
+    assert all(feature.grad is None for feature in real)
+    assert [float(feature.grad.abs().sum()) for feature in made if feature.grad is not None] == pytest.approx([1, 1])
+    with pytest.raises(ValueError, match="shorter"):
+        feature_matching(made, real[:1])
+    with pytest.raises(ValueError, match="no features"):
+        feature_matching([], [])
+
+
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": l1,
+    "l2": l2,
+    "charbonnier": charbonnier,
+    "total_variation": lambda output, target: total_variation(output),
+    "feature_matching": lambda output, target: feature_matching([output, output * 2], [target, target]),
+}
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_gradients(name: str) -> None:
+    output = torch.tensor([[0.3, -0.7, 0.1], [0.9, -0.2, 0.5]], dtype=torch.float64).reshape(1, 1, 2, 3)
+    assert torch.autograd.gradcheck(DISTANCES[name], (output.requires_grad_(), torch.zeros_like(output)))
+
+
+@pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize(
     ("output", "target", "wanted"),
     [
         (torch.bfloat16, torch.float32, torch.float32),
         (torch.bfloat16, torch.bfloat16, torch.float32),
-        (torch.float16, torch.uint8, torch.float32),
-        (torch.float64, torch.float32, torch.float64),
-        (torch.float32, torch.float64, torch.float64),
+        (torch.float16, torch.float16, torch.float32),
+        (torch.float64, torch.float64, torch.float64),
     ],
 )
-def test_l1_is_computed_in_fp32_at_least(output: torch.dtype, target: torch.dtype, wanted: torch.dtype) -> None:
+def test_computed_in_fp32_at_least(name: str, output: torch.dtype, target: torch.dtype, wanted: torch.dtype) -> None:
+    """Under autocast as without it; bf16 would round sums of so many values away."""
+    made, real = (torch.randn(1, 8, 32, 32).to(dtype) for dtype in (output, target))
+    exact = DISTANCES[name](made.double(), real.double())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = l1(torch.full((1000,), 3, dtype=output), torch.full((1000,), 1, dtype=target))
+        loss = DISTANCES[name](made, real)
     assert loss.dtype == wanted
-    assert loss.item() == 2
+    assert loss.shape == ()
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+def test_l1_of_mixed_kinds() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = l1(torch.full((1000,), 3, dtype=torch.float16), torch.full((1000,), 1, dtype=torch.uint8))
+    assert (loss.dtype, loss.item()) == (torch.float32, 2)
+    assert l1(torch.zeros(1), torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
 
 
 @pytest.fixture

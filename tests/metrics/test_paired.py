@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from skimage import color, data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from i2i.metrics import psnr, ssim
+from i2i.metrics import l1, luma, psnr, ssim
 
 
 @pytest.fixture
@@ -76,3 +77,36 @@ def test_ssim_of_small_images_takes_a_smaller_window(shape: tuple[int, int]) -> 
         values.append(luminance * (2 * covariance + 0.03**2) / (var_a + var_b + 0.03**2))
     output, target = (torch.from_numpy(2 * image - 1)[None, None].float() for image in (x, y))
     assert ssim(output, target).item() == pytest.approx(np.mean(values), abs=1e-4)
+
+
+@pytest.fixture
+def photos() -> tuple[Tensor, Tensor]:
+    """An astronaut and her noisy image in whole levels of 0 to 255, float64 [1, 3, H, W]."""
+    target = torch.from_numpy(data.astronaut()[50:210, 150:330].copy()).permute(2, 0, 1)[None].double()
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return (target + 12 * noise).round().clamp(0, 255), target
+
+
+def test_levels_agree_with_skimage_to_the_last_digits(photos: tuple[Tensor, Tensor]) -> None:
+    output, target = (x[0].numpy() for x in photos)
+    wanted = structural_similarity(
+        target, output, channel_axis=0, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert ssim(*photos, (0, 255)).item() == pytest.approx(wanted, abs=1e-10)
+    assert 0.5 < wanted < 0.9
+    wanted = peak_signal_noise_ratio(target, output, data_range=255)
+    assert psnr(*photos, (0, 255)).item() == pytest.approx(wanted, abs=1e-10)
+    assert l1(*photos, (0, 255)).item() == pytest.approx(np.abs(output - target).mean() / 255)
+
+
+def test_values_are_those_of_the_image_whatever_its_span(photos: tuple[Tensor, Tensor]) -> None:
+    for metric in (psnr, ssim, l1):
+        output, target = (x / 127.5 - 1 for x in photos)
+        assert metric(output, target).item() == pytest.approx(metric(*photos, (0, 255)).item())
+
+
+def test_luma_is_that_of_skimage_in_whole_levels(photos: tuple[Tensor, Tensor]) -> None:
+    exact = color.rgb2ycbcr(photos[1][0].permute(1, 2, 0).numpy().astype(np.uint8))[..., 0]
+    np.testing.assert_array_equal(luma(photos[1])[0, 0], np.round(exact))
+    ends = torch.tensor([[0.0, 0, 0], [255, 255, 255], [255, 0, 0]]).view(3, 3, 1, 1)
+    assert luma(ends).flatten().tolist() == [16, 235, 81]  # 16 + 65.481

@@ -31,7 +31,11 @@ from i2i.nn import (
     build_noise_generator,
 )
 
-SMALL: dict[str, dict[str, Any]] = {"unet": {"depth": 5, "ngf": 2}, "resnet": {"blocks": 1, "ngf": 2}}
+SMALL: dict[str, dict[str, Any]] = {
+    "unet": {"depth": 5, "ngf": 2},
+    "resnet": {"blocks": 1, "ngf": 2},
+    "srresnet": {"blocks": 1, "ngf": 2, "scale": 2},
+}
 NORMS: tuple[Norm, ...] = get_args(Norm)
 SMALL_CORES: dict[str, dict[str, Any]] = {
     "generator mlp": {"hidden": (16, 24)},
@@ -130,15 +134,26 @@ def test_ones_own_core_gets_its_measures() -> None:
     assert noted.in_features == 3 + 28 + 10 + 2
 
 
-@pytest.mark.parametrize(("name", "norm", "upsample"), list(product(GENERATORS, NORMS, UPSAMPLES)))
-def test_generators_keep_any_size(name: str, norm: Norm, upsample: Upsample) -> None:
-    config = GENERATORS[name](**SMALL[name], norm=norm, upsample=upsample)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(
+            (name, {"norm": norm, "upsample": upsample})
+            for name, norm, upsample in product(("unet", "resnet"), NORMS, UPSAMPLES)
+        ),
+        *(("srresnet", {"norm": norm, "scale": scale}) for norm, scale in product(NORMS, (1, 2, 3, 4, 8))),
+    ],
+)
+def test_generators_take_any_size(name: str, options: dict[str, Any]) -> None:
+    config = GENERATORS[name](**SMALL[name] | options)
     network = build_generator(config, 5, 2).eval()
+    scale = options.get("scale", 1)
+    assert config.scale == scale
     for height, width in [(1, 1), (1, 9), (2, 3), (4, 4), (7, 40), (33, 31), (64, 64)]:
         image = torch.rand(1, 5, height, width) * 2 - 1
         with torch.no_grad():
             result = network(image)
-        assert result.shape == (1, 2, height, width)
+        assert result.shape == (1, 2, scale * height, scale * width)
         assert result.abs().max() <= 1
 
 

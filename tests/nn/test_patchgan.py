@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from i2i.config import Config, Layer, resolve
 from i2i.nn import (
@@ -103,3 +104,26 @@ def test_no_choice_is_batch_norm() -> None:
         assert any(isinstance(module, BatchNorm) for module in network.modules())
     network = PatchGANConfig(ndf=1, norm="none").build(3)
     assert not any(isinstance(module, BatchNorm) for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("network", "shapes"),
+    [
+        (PatchGAN(5, layers=2, ndf=2), [(2, 16), (4, 8), (8, 7)]),
+        (PixelGAN(5, ndf=2), [(2, 32), (4, 32)]),
+    ],
+    ids=["patchgan", "pixel"],
+)
+def test_features_are_what_the_stages_make(network: PatchGAN | PixelGAN, shapes: list[tuple[int, int]]) -> None:
+    """Seen from outside by hooks; the last but the logits, and nothing of them is changed afterwards."""
+    seen: list[Tensor] = []
+    for layers in network.features:
+        layers.register_forward_hook(lambda _, inputs, output: seen.append(output.clone()))
+    network.eval()
+    image, condition = torch.randn(2, 3, 32, 32), torch.randn(2, 2, 32, 32)
+    logits, features = network.with_features(image, condition)
+    assert [(f.shape[1], f.shape[2]) for f in features] == shapes
+    for feature, wanted in zip(features, seen, strict=True):
+        torch.testing.assert_close(feature, wanted, rtol=0, atol=0)
+    torch.testing.assert_close(logits, network.head(features[-1]), rtol=0, atol=0)
+    torch.testing.assert_close(logits, network(image, condition), rtol=0, atol=0)

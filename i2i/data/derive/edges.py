@@ -1,36 +1,20 @@
-"""Derivations: how a photo (B) becomes the input (A) of a pair, so that any folder of photos can be trained on."""
+"""Edges: drawings to be turned into photos."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from i2i.config import Config
+from i2i.data.derive.base import Derivation, Image
+from i2i.data.derive.gray import luma
 
-Image = npt.NDArray[np.uint8]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Derivation(Protocol):
-    """Makes the input of a pair from its photo."""
-
-    name: str
-
-    @property
-    def channels(self) -> int:
-        """How many channels the derived image has."""
-        ...
-
-    def __call__(self, photo: Image, rng: np.random.Generator) -> Image:
-        """Return the derived image, uint8 ``[H, W, channels]``, of a photo ``[H, W, 1 or 3]``."""
-        ...
-
-
-class Edges(Config):
+class Edges(Derivation):
     """Contours of a photo, black on white (Canny 1986), with thresholds taken from the image itself.
 
     The upper threshold is the gradient that only the strongest `density` of the pixels exceed, so dim and bright photos
@@ -54,17 +38,17 @@ class Edges(Config):
     width: PositiveInt = 1
     shortest: NonNegativeInt = 12
 
-    @property
-    def channels(self) -> int:
+    def channels_of(self, photo_channels: int) -> int:
         """One: a drawing is grey."""
+        self._refuse_channels(photo_channels, 1, 3)
         return 1
 
-    def __call__(self, photo: Image, rng: np.random.Generator) -> Image:
+    def degraded(self, photo: Image, rng: np.random.Generator) -> Image:
         """Return the drawing, uint8 ``[H, W, 1]`` of 0 (line) and 255 (paper); nothing in it is random."""
-        grey = photo[..., 0] if photo.shape[2] == 1 else cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+        grey = luma(photo)
         scale = min(grey.shape) / 256
         if self.blur:
-            grey = cv2.GaussianBlur(grey, (0, 0), self.blur * scale)
+            grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), self.blur * scale), dtype=np.uint8)
         dx, dy = (cv2.Scharr(grey, cv2.CV_16S, *axis) for axis in ((1, 0), (0, 1)))
         strength = np.hypot(dx.astype(np.float32), dy.astype(np.float32))
         # A flat image has no contours: noise alone must not be stretched into some.
@@ -78,8 +62,3 @@ class Edges(Config):
         if self.width > 1:
             lines = cv2.dilate(lines, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (self.width, self.width)))
         return np.asarray(255 - lines, dtype=np.uint8)[..., None]
-
-
-DERIVATIONS: dict[str, type[Edges]] = {"edges": Edges}
-
-DerivationConfig = Edges
