@@ -91,6 +91,7 @@ def test_a_small_photo_goes_the_way_it_went_in_training(enlarging: Translator) -
     first, second = enlarging.translate([small, small[:10]])
     np.testing.assert_array_equal(first, from_array)
     assert second.shape == (20, 72, 3)
+    assert "outputs 2 times as large" in enlarging.describe()
 
 
 def test_files_become_larger_whatever_they_are_worked_on_at(enlarging: Translator, tmp_path: Path) -> None:
