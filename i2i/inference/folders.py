@@ -482,7 +482,7 @@ def mask_finder(source: Path, masks: Path) -> Callable[[Path], Path]:
     if not masks.exists():
         raise UserError(f"--mask {masks}: there is no such file or folder")
     if source.is_dir() and masks.resolve().is_relative_to(source.resolve()):
-        raise UserError(f"--mask {masks}: lies in the input folder, so it would be taken for input; move it elsewhere")
+        raise UserError(f"--mask {masks}: lies in the input folder, so it would be taken for input; keep the two apart")
     if masks.is_file():
         return lambda path: masks
     found: dict[Path, Path] = {}

@@ -386,9 +386,10 @@ class Translator:
     def describe(self) -> str:
         """Say what the model is and how it runs, in one line."""
         statistics = "each image's own statistics" if self.policy.statistics == "image" else "running statistics"
+        larger = f", outputs {self.magnification} times as large" if self.magnification > 1 else ""
         return (
             f"{self.label}, {self.data.direction}, on {self.precision.device} in {self.precision.name}, {statistics}, "
-            f"dropout {self.policy.dropout}"
+            f"dropout {self.policy.dropout}{larger}"
         )
 
 

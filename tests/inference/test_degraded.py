@@ -91,6 +91,7 @@ def test_a_small_photo_goes_the_way_it_went_in_training(enlarging: Translator) -
     first, second = enlarging.translate([small, small[:10]])
     np.testing.assert_array_equal(first, from_array)
     assert second.shape == (20, 72, 3)
+    assert "outputs 2 times as large" in enlarging.describe()
 
 
 def test_files_become_larger_whatever_they_are_worked_on_at(enlarging: Translator, tmp_path: Path) -> None:
@@ -231,8 +232,11 @@ def test_depth_and_transparency_go_past_the_mask(painting: Translator, tmp_path:
     np.testing.assert_array_equal(output[..., 3], deep[..., 3])
     over_white = files.split_alpha(deep)[0]
     assert np.abs(output[..., :3].astype(int) - over_white)[~marked].max() <= 1
+    eight, grey = noise(40, 60), marked[..., None] * np.uint8(255)
+    shown, shown_deep = (painting.prepared(image, grey)[0] for image in (eight, eight * np.uint16(257)))
+    np.testing.assert_array_equal(shown_deep, shown * np.uint16(257))
     files.write(tmp_path / "deep.png", deep)
-    files.write(tmp_path / "mask.png", marked[..., None] * np.uint8(255))
+    files.write(tmp_path / "mask.png", grey)
     translated(painting, tmp_path / "deep.png", tmp_path / "out", masks=tmp_path / "mask.png")
     np.testing.assert_array_equal(files.read(tmp_path / "out" / "deep.png"), output)
 
