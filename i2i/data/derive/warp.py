@@ -33,6 +33,11 @@ class Warp(Derivation):
     elastic: Amount = (0, 3)
     waves: Waves = (32, 64)
 
+    def channels_of(self, photo_channels: int) -> int:
+        """Those of the photo."""
+        self._refuse_channels(photo_channels, 1, 2, 3, 4)
+        return photo_channels
+
     def degraded(self, photo: Image, rng: np.random.Generator) -> Image:
         """Return the warped photo."""
         height, width = photo.shape[:2]
