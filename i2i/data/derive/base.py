@@ -6,14 +6,15 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeFloat, NonNegativeInt
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from i2i.config import Config
 from i2i.data.geometry import Pixels
 from i2i.errors import UserError
 
 Image = npt.NDArray[np.uint8]
-
+MARKED = 128
+"""The least value by which a mask marks a pixel."""
 
 N = TypeVar("N", int, float)
 
@@ -36,6 +37,7 @@ Ends = Annotated[tuple[N, N], BeforeValidator(_both_ends), AfterValidator(_in_or
 """The ends of a range, from which a number is drawn for each image; one number stands for both."""
 Range = Ends[float]
 Amount = Ends[NonNegativeFloat]
+PositiveAmount = Ends[PositiveFloat]
 Fraction = Ends[Annotated[float, Field(ge=0, le=1)]]
 Count = Ends[NonNegativeInt]
 
@@ -128,10 +130,6 @@ class Derivation(Config):
                 f"data.derive.name={self.name} takes photos of {' or '.join(map(str, taken))} channels, and these have "
                 f"{photo_channels}; choose another derivation, or give pairs of images instead"
             )
-
-
-MARKED = 128
-"""The least value by which a mask marks a pixel."""
 
 
 def with_mask(name: str, image: Pixels, mask: Image | None) -> tuple[Pixels, Pixels]:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from i2i.config import Config
-from i2i.data.derive.base import Amount, Count, Derivation, Fraction, Image, Range, draw, draw_count
+from i2i.data.derive.base import (
+    Amount,
+    Count,
+    Derivation,
+    Ends,
+    Fraction,
+    Image,
+    PositiveAmount,
+    draw,
+    draw_count,
+)
+
+Lean = Ends[Annotated[float, Field(ge=-90, le=90)]]
 
 FWHM = 2.3548  # of a Gaussian of sigma 1
 LINES = 3  # that lie side by side in a streak
@@ -25,8 +38,8 @@ class Shower(Config):
     layers: Count
     density: Amount
     length: Amount
-    width: Amount
-    angle: Range
+    width: PositiveAmount
+    angle: Lean
     brightness: Amount
 
 
@@ -64,8 +77,8 @@ class Rain(Derivation):
     layers: Count | None = None
     density: Amount | None = None
     length: Amount | None = None
-    width: Amount | None = None
-    angle: Range | None = None
+    width: PositiveAmount | None = None
+    angle: Lean | None = None
     brightness: Amount | None = None
     haze: Fraction = (0, 0)
 
@@ -107,8 +120,7 @@ def streaks(
     Nayar 2006). A line is light switched on at its beginning and off at its end, so that the sum from the top down
     draws all of them at once.
     """
-    turn = np.radians(angle)
-    cos, sin = np.cos(turn), np.sin(turn)
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     rows = int(height * cos + width * abs(sin)) + KNOT
     columns = int(width * cos + height * abs(sin)) + KNOT
     count = rng.poisson(density * (rows + length) * columns / 1e4)

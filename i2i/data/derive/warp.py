@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from i2i.data.derive.base import Amount, Derivation, Ends, Image, Range, draw
+from i2i.data.derive.base import Amount, Derivation, Ends, Image, PositiveAmount, Range, draw
 
-Zoom = Ends[Annotated[float, Field(gt=0)]]
 Waves = Ends[Annotated[float, Field(ge=4)]]
 
 
@@ -29,10 +28,15 @@ class Warp(Derivation):
 
     name: Literal["warp"] = "warp"
     turn: Range = (-4, 4)
-    zoom: Zoom = (0.96, 1.04)
+    zoom: PositiveAmount = (0.96, 1.04)
     shift: Range = (-0.03, 0.03)
     elastic: Amount = (0, 3)
     waves: Waves = (32, 64)
+
+    def channels_of(self, photo_channels: int) -> int:
+        """Those of the photo."""
+        self._refuse_channels(photo_channels, 1, 2, 3, 4)
+        return photo_channels
 
     def degraded(self, photo: Image, rng: np.random.Generator) -> Image:
         """Return the warped photo."""
@@ -53,5 +57,5 @@ class Warp(Derivation):
                 places += cv2.resize(
                     rng.normal(0, elastic, knots).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
                 )
-        warped = cv2.remap(photo, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        warped = cv2.remap(photo, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         return np.asarray(warped, dtype=np.uint8).reshape(photo.shape)

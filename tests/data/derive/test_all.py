@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from i2i.data.derive import DERIVATIONS, Derivation, DerivationConfig, Image
+from i2i.errors import UserError
 
 CHAIN = {"steps": ["blur", {"name": "downscale", "factor": 2, "enlarge": False}, "noise", "mask"]}
 OPTIONS: list[dict[str, Any]] = [
@@ -48,6 +49,17 @@ def test_inputs_are_as_announced_and_follow_from_the_generator(
     assert np.array_equal(first, other) == (derive.name in CERTAIN)
     saved = built(derive.model_dump(mode="json"))
     np.testing.assert_array_equal(saved(photo, np.random.default_rng(1), mask), first)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values()))[:30])
+def test_photos_of_many_channels_are_taken_or_refused(cat: Image, options: dict[str, Any]) -> None:
+    derive, photo = built(options), np.concatenate([cat, cat[::-1]], axis=2)
+    try:
+        channels = derive.channels_of(6)
+    except UserError:
+        assert derive.name in ("edges", "gray", "jpeg", "warp", "heal")
+    else:
+        assert derive(photo, np.random.default_rng(0)).shape[2] == channels
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values()))[:30])
