@@ -14,7 +14,7 @@ import pydantic
 from pydantic import Field, Tag, TypeAdapter
 from torch import nn
 
-from i2i.config import Config, load_attribute, natural
+from i2i.config import Config, load_attribute, natural, tag_of
 from i2i.errors import UserError
 from i2i.nn.autoencoder import BEGANAutoencoderConfig, BEGANGeneratorConfig
 from i2i.nn.dcgan import DCGANCriticConfig, DCGANGeneratorConfig
@@ -59,14 +59,6 @@ class Imported(Config):
         return network
 
 
-def _tag(value: Any) -> str | None:
-    """Return which of a union's configurations `value` names."""
-    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
-    if name is None:
-        return None
-    return "module:attribute" if ":" in str(name) else str(name)
-
-
 _ImportedByName = Annotated[Imported, Tag("module:attribute")]
 
 GeneratorConfig = Annotated[
@@ -74,22 +66,22 @@ GeneratorConfig = Annotated[
     | Annotated[ResNetConfig, Tag("resnet")]
     | Annotated[SRResNetConfig, Tag("srresnet")]
     | _ImportedByName,
-    pydantic.Discriminator(_tag),
+    pydantic.Discriminator(tag_of),
 ]
 DiscriminatorConfig = Annotated[
     Annotated[PatchGANConfig, Tag("patchgan")] | Annotated[PixelGANConfig, Tag("pixel")] | _ImportedByName,
-    pydantic.Discriminator(_tag),
+    pydantic.Discriminator(tag_of),
 ]
 NoiseGeneratorConfig = Annotated[
     Annotated[MLPGeneratorConfig, Tag("mlp")]
     | Annotated[DCGANGeneratorConfig, Tag("dcgan")]
     | Annotated[BEGANGeneratorConfig, Tag("began")]
     | _ImportedByName,
-    pydantic.Discriminator(_tag),
+    pydantic.Discriminator(tag_of),
 ]
 CriticConfig = Annotated[
     Annotated[MLPCriticConfig, Tag("mlp")] | Annotated[DCGANCriticConfig, Tag("dcgan")] | _ImportedByName,
-    pydantic.Discriminator(_tag),
+    pydantic.Discriminator(tag_of),
 ]
 
 # The names that the unions above know, for those who list or look up: each configuration builds its network.
