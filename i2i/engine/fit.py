@@ -36,7 +36,7 @@ from i2i.errors import UserError, did_you_mean
 from i2i.inference.runs import checkpoints, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
-from i2i.metrics import METRICS
+from i2i.metrics import METRICS, Metric
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
 
@@ -123,7 +123,9 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
     )
     first = load_checkpoint(checkpoint, state, data.digest) if checkpoint else 0
     with _kernels(config.train.deterministic):
-        _check_best(config.train.best, validator.judge(rows=1, limit=2).scalars)
+        best = _metric_of(config.train.best or "")
+        limit = 2 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
+        _check_best(config.train.best, validator.judge(rows=1, limit=limit).scalars)
     total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
     return Training(config, data, precision, state, first, total, validator)
 
@@ -215,9 +217,14 @@ def _check_best(name: str | None, scalars: Mapping[str, float]) -> None:
         )
 
 
+def _metric_of(name: str) -> Metric | None:
+    """Return the metric whose value a validation scalar is, if it is one's."""
+    return METRICS.get(name.partition("/")[2].removesuffix("_ab").removesuffix("_ba"))
+
+
 def _is_better(name: str, value: float, than: float) -> bool:
     """Whether a validation scalar has improved: most fall, and some metrics rise."""
-    metric = METRICS.get(name.partition("/")[2].removesuffix("_ab").removesuffix("_ba"))
+    metric = _metric_of(name)
     return value > than if metric is not None and metric.better == "higher" else value < than
 
 
