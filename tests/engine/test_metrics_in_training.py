@@ -82,8 +82,8 @@ def test_mistakes_are_found_before_anything_is_written(
 def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = tiny("run", "train.steps=2")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    flags = ["train.steps=4", "train.metrics=ssim", "train.best=metric/sim"]
     with pytest.raises(UserError, match="did you mean 'metric/ssim'"):
-        flags = ["train.steps=4", "train.metrics=ssim", "train.best=metric/sim"]
         go_on(outcome.checkpoint, [parse_setting(text) for text in flags], Console(quiet=True))
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
