@@ -82,7 +82,9 @@ def evaluate(
     page = file_for("--report", report, "report.html", overwrite)
     protocol = Protocol(color=color, crop_border=crop_border, modcrop=modcrop, tolerance=tolerance, marks=marks)
     protocol.refuse_idle(metrics_named(names))
-    tried = is_model(outputs.expanduser())
+    tried = is_model(outputs)
+    if not tried and not outputs.expanduser().exists():
+        raise UserError(f"{outputs}: there is no such folder, image or run")
     if tried and targets is not None:
         raise UserError(f"{targets}: {outputs} is a model, whose targets are those of a data set; say --data {targets}")
     for flag, value in (("--data", data), ("--split", split), ("--direction", direction)):

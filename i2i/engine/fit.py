@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from i2i.engine.checkpoint import (
     load_checkpoint,
     remove_old_checkpoints,
     save_checkpoint,
-    set_aside_later,
 )
 from i2i.engine.config import RunConfig
 from i2i.engine.health import verdict
@@ -36,7 +36,7 @@ from i2i.errors import UserError, did_you_mean
 from i2i.inference.runs import checkpoints, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
-from i2i.metrics import METRICS
+from i2i.metrics import METRICS, Metric
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
 
@@ -66,35 +66,82 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
     return method
 
 
-def fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: Path | None = None) -> Outcome:
-    """Train until the configured number of steps, or until asked to stop.
+@dataclass(frozen=True)
+class Training:
+    """All that a training needs, tried out.
+
+    Attributes:
+        config: everything the run was told, completed from the data.
+        data: images that have been checked.
+        precision: how and where is computed.
+        state: what is trained.
+        first: how many steps were taken before.
+        total: how many there are to be.
+        validator: judges the held-out images.
+    """
+
+    config: RunConfig
+    data: Data
+    precision: Precision
+    state: TrainState
+    first: int
+    total: int
+    validator: Validator
+
+
+def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | None = None) -> Training:
+    """Build what a training needs and judge two images, so that what cannot work is found before anything is written.
 
     Args:
         config: everything the run was told, completed from the data.
         data: images that have been checked.
-        run: the run's folder, which exists.
-        console: where progress is shown.
+        console: where is said what the networks begin with.
         checkpoint: where to go on from; None starts anew.
 
     Raises:
-        UserError: a loss or gradient stopped being finite, or the checkpoint does not fit.
+        UserError: the options do not suit each other or the data, or the checkpoint does not fit.
     """
     precision = Precision(config.train.precision, choose_device(config.train.device))
     method = build_method(config, data, precision)
     _check_watched(config, method)
     if config.train.init_from and checkpoint is None:
         _begin_with(open_model(config.train.init_from), method, console)
-    total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
     state = TrainState(
         method,
         {name: Ema(method.networks[name], config.train.ema) for name in method.generators if config.train.ema},
         Schedule(config.optim.schedule),
         best={},
     )
+    validator = Validator(
+        method,
+        state.emas,
+        data.held_out,
+        partial(_to_device, config, precision),
+        config.seed,
+        precision.device,
+        config.train.metrics,
+    )
     first = load_checkpoint(checkpoint, state, data.digest) if checkpoint else 0
-    if checkpoint and (moved := set_aside_later(checkpoint)):
-        console.print(f"checkpoints after step {first} were moved to {moved}", highlight=False, soft_wrap=True)
-    with _kernels(config.train.deterministic), Loop(config, data, run, console, precision, state, first, total) as loop:
+    with _kernels(config.train.deterministic):
+        best = _metric_of(config.train.best or "")
+        limit = 2 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
+        _check_best(config.train.best, validator.judge(rows=1, limit=limit).scalars)
+    total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
+    return Training(config, data, precision, state, first, total, validator)
+
+
+def fit(training: Training, run: Path, console: Console) -> Outcome:
+    """Train until the configured number of steps, or until asked to stop.
+
+    Args:
+        training: what `prepare` returned.
+        run: the run's folder, which exists.
+        console: where progress is shown.
+
+    Raises:
+        UserError: a loss or gradient stopped being finite.
+    """
+    with _kernels(training.config.train.deterministic), Loop(training, run, console) as loop:
         return loop.train()
 
 
@@ -121,6 +168,20 @@ def _fits(model: TrainedModel, name: str, spec: Mapping[str, Any] | None) -> boo
     if trained is None or spec is None:
         return False
     return not trained.differing(spec["config"]) and spec["measures"] == trained.measures
+
+
+def _to_device(config: RunConfig, precision: Precision, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the batch with images, fp32 in [-1, 1], and labels on the device, and its indices where they were."""
+    layout, device = precision.memory_format(config.train.channels_last), precision.device
+    # Only copies from pinned memory, which CUDA alone has, may overlap with what follows.
+    images = {
+        name: to_model_range(tensor.to(device, non_blocking=tensor.is_pinned())).contiguous(memory_format=layout)
+        for name, tensor in batch.items()
+        if name not in ("index", "label")
+    }
+    if "label" in batch:
+        images["label"] = batch["label"].to(device, non_blocking=batch["label"].is_pinned())
+    return {**images, "index": batch["index"]}
 
 
 @contextmanager
@@ -156,45 +217,31 @@ def _check_best(name: str | None, scalars: Mapping[str, float]) -> None:
         )
 
 
+def _metric_of(name: str) -> Metric | None:
+    """Return the metric whose value a validation scalar is, if it is one's."""
+    return METRICS.get(name.partition("/")[2].removesuffix("_ab").removesuffix("_ba"))
+
+
 def _is_better(name: str, value: float, than: float) -> bool:
     """Whether a validation scalar has improved: most fall, and some metrics rise."""
-    metric = METRICS.get(name.partition("/")[2].removesuffix("_ab").removesuffix("_ba"))
+    metric = _metric_of(name)
     return value > than if metric is not None and metric.better == "higher" else value < than
 
 
 class Loop:
     """What surrounds a method's `train_step`: batches, reports, validation, checkpoints and the end."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        data: Data,
-        run: Path,
-        console: Console,
-        precision: Precision,
-        state: TrainState,
-        first: int,
-        total: int,
-    ) -> None:
-        self.config, self.data, self.run, self.state = config, data, run, state
-        self.precision, self.method = precision, state.method
-        self.first, self.total = first, total
-        self.log_every = config.train.log_interval(total)
-        self.validate_every = config.train.validation_interval(total)
-        self.recorder = Recorder(state.method)
-        self.validator = Validator(
-            state.method,
-            state.emas,
-            data.held_out,
-            self._to_device,
-            config.seed,
-            precision.device,
-            config.train.metrics,
-        )
-        self.watched = config.train.best or state.method.lower_is_better[0]
+    def __init__(self, training: Training, run: Path, console: Console) -> None:
+        self.config, self.data, self.run, self.state = training.config, training.data, run, training.state
+        self.precision, self.method, self.validator = training.precision, training.state.method, training.validator
+        self.first, self.total = training.first, training.total
+        self.log_every = self.config.train.log_interval(self.total)
+        self.validate_every = self.config.train.validation_interval(self.total)
+        self.recorder = Recorder(self.method)
+        self.watched = self.config.train.best or self.method.lower_is_better[0]
         self.last: float | None = None
-        self.ticker = Ticker(console, total, first, "step")
-        self.writers: list[Writer] = [TensorBoard(run, first), MetricsFile(run, first)]
+        self.ticker = Ticker(console, self.total, self.first, "step")
+        self.writers: list[Writer] = [TensorBoard(run, self.first), MetricsFile(run, self.first)]
         self.watch = Stopwatch()
         self.checkpoint: Path | None = None
         self.latest: dict[str, float] = {}
@@ -213,8 +260,6 @@ class Loop:
         """Take the steps from the first to the last."""
         self._introduce()
         with interruptible() as interruption, torch_seeded(self.config.seed, "run", device=self.precision.device):
-            rehearsal = self.validator.judge(rows=1, limit=2)  # what cannot be judged is found before the first step
-            _check_best(self.config.train.best, rehearsal.scalars)
             self.watch.restart()
             for step, batch in self._batches():
                 torch.manual_seed(derive(self.config.seed, "step", step))  # dropout: a resumed run draws the same
@@ -268,7 +313,7 @@ class Loop:
             with self.watch.waiting():
                 batch = next(loader)
             while True:
-                yield step, self._to_device(batch)
+                yield step, _to_device(self.config, self.precision, batch)
                 step += 1
                 with self.watch.waiting():
                     batch = next(loader)
@@ -279,19 +324,6 @@ class Loop:
                 self._save(step)
             hint = f"put it back, then: {typed('i2i')} train --resume {self.run}"
             raise UserError(f"{error} (it could be read before the run began); {hint}") from error
-
-    def _to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the batch with images, fp32 in [-1, 1], and labels on the device, and its indices where they were."""
-        layout, device = self.precision.memory_format(self.config.train.channels_last), self.precision.device
-        # Only copies from pinned memory, which CUDA alone has, may overlap with what follows.
-        images = {
-            name: to_model_range(tensor.to(device, non_blocking=tensor.is_pinned())).contiguous(memory_format=layout)
-            for name, tensor in batch.items()
-            if name not in ("index", "label")
-        }
-        if "label" in batch:
-            images["label"] = batch["label"].to(device, non_blocking=batch["label"].is_pinned())
-        return {**images, "index": batch["index"]}
 
     def _report(self, taken: int) -> None:
         """Write the mean scalars since the last report, if there was a step since."""

@@ -21,9 +21,9 @@ from rich.console import Console
 from i2i import __version__
 from i2i.config import Config, Layer, resolve
 from i2i.data import Data, Source, find_source, open_data
-from i2i.engine.checkpoint import read_train_json, save_imported
+from i2i.engine.checkpoint import read_train_json, save_imported, set_aside_later
 from i2i.engine.config import RunConfig, TrainConfig, part_of
-from i2i.engine.fit import Outcome, fit
+from i2i.engine.fit import Outcome, Training, fit, prepare
 from i2i.engine.writers import progress, typed
 from i2i.errors import UserError
 from i2i.inference.runs import RUNS, find_checkpoint, is_run, step_of
@@ -51,9 +51,9 @@ def start(config: RunConfig, source: Source, console: Console, folder: Path | No
     data = _open(config, source, console)
     for line in config.method.remarks(config.optim):
         _say(console, f"note: {line}")
-    config = config.completed(data.config)
+    training = prepare(config.completed(data.config), data, console)
     run = _make_folder(folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.preset).stem}-{source.name}")
-    return _fit(config, data, run, console, None)
+    return _fit(training, run, console)
 
 
 def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
@@ -91,7 +91,10 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
         raise UserError(
             f"{run}: has taken {taken} of {total} steps already; to train it longer, give more: --steps {2 * taken}"
         )
-    return _fit(config, data, run, console, checkpoint)
+    training = prepare(config, data, console, checkpoint)
+    if moved := set_aside_later(checkpoint):
+        _say(console, f"checkpoints after step {taken} were moved to {moved}")
+    return _fit(training, run, console)
 
 
 def import_model(
@@ -161,10 +164,10 @@ def _say(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _fit(config: RunConfig, data: Data, run: Path, console: Console, checkpoint: Path | None) -> Outcome:
-    _write_config(run, config)
+def _fit(training: Training, run: Path, console: Console) -> Outcome:
+    _write_config(run, training.config)
     with _status(run):
-        outcome = fit(config, data, run, console, checkpoint)
+        outcome = fit(training, run, console)
     _note(run, status="stopped" if outcome.exit_code else "done", last=outcome.steps, best=outcome.best)
     return outcome
 

@@ -55,15 +55,19 @@ def newest_run(root: Path = RUNS) -> Path:
     return max(runs, key=lambda run: checkpoints(run)[-1].stat().st_mtime_ns)
 
 
+def place_of(path: Path) -> Path:
+    """Return `path` itself, or below ``runs/`` if it lies only there."""
+    path = path.expanduser()
+    return RUNS / path if not path.exists() and (RUNS / path).exists() else path
+
+
 def find_checkpoint(path: Path) -> Path:
     """Return the checkpoint that `path` names: itself, or the last one of a run.
 
     Raises:
         UserError: there is none.
     """
-    path = path.expanduser()
-    if not path.exists() and (RUNS / path).exists():
-        path = RUNS / path
+    path = place_of(path)
     if STEP.fullmatch(path.name) and path.is_dir():
         return path
     if is_run(path):

@@ -18,7 +18,7 @@ from i2i.inference.couples import Couple
 from i2i.inference.folders import Input, Job, plan_examples, reader_of, translate_jobs
 from i2i.inference.junyanz import SUFFIXES as FOREIGN
 from i2i.inference.junyanz import network_files
-from i2i.inference.runs import STEP, is_run
+from i2i.inference.runs import STEP, is_run, place_of
 from i2i.inference.translator import Translator
 from i2i.metrics import metrics_named
 
@@ -53,7 +53,8 @@ class Trials:
 
 
 def is_model(path: Path) -> bool:
-    """Say whether a trained model stands at `path`, rather than images."""
+    """Say whether a trained model stands at `path` or, as runs may be named, below ``runs/``, rather than images."""
+    path = place_of(path)
     return (
         is_run(path)
         or (STEP.fullmatch(path.name) is not None and path.is_dir())

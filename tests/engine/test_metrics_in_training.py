@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
+from torch import Tensor
 
 import i2i
+from i2i.config import parse_setting
 from i2i.data.opened import find_folder
 from i2i.data.pairs import PairedImages
 from i2i.data.sources import find_source
+from i2i.engine import validation
 from i2i.engine.fit import Outcome
+from i2i.engine.runs import go_on
 from i2i.errors import UserError
+from i2i.inference import evaluation
+from i2i.inference.evaluation import Networks
+from i2i.metrics import sets
+from i2i.metrics.features import Seen
 
 
 def validations(run: Path) -> list[dict[str, float]]:
@@ -56,13 +66,38 @@ def test_the_values_are_those_of_the_images_that_translation_makes(
     [
         (["train.metrics=psnrr"], "there is no metric 'psnrr'; did you mean 'psnr'"),
         (["train.best=val/pnsr"], "'val/pnsr' is not among what is measured .* did you mean 'val/psnr'"),
+        (["method.generator.output=fill"], "output=fill takes an image of 3 channels and a mask"),
         (["train.metrics=lpips"], r"alexnet-owt-7be5be79\.pth: is missing, and LPIPS takes it"),
     ],
 )
-def test_mistakes_are_found_before_the_first_step(
+def test_mistakes_are_found_before_anything_is_written(
     settings: list[str], line: str, tiny: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError, match=line):
         tiny("run", *settings)
-    assert not list((tmp_path / "run").glob("checkpoints/*"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(tiny: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = tiny("run", "train.steps=2")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    flags = ["train.steps=4", "train.metrics=ssim", "train.best=metric/sim"]
+    with pytest.raises(UserError, match="did you mean 'metric/ssim'"):
+        go_on(outcome.checkpoint, [parse_setting(text) for text in flags], Console(quiet=True))
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_metric_of_sets_that_takes_many_images_may_choose_the_best(
+    tiny: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Means:
+        label, has_logits = "means", True
+
+        def __call__(self, images: Tensor) -> Seen:
+            return Seen(images.mean(dim=(2, 3)), images.mean(dim=(2, 3)))
+
+    monkeypatch.setattr(validation, "load_networks", lambda metrics, device: Networks(extractor=Means()))
+    monkeypatch.setattr(evaluation, "inception_score", partial(sets.inception_score, splits=2))  # takes 4 images
+    outcome = tiny("run", "data.val_share=0.5", "train.metrics=[is]", "train.best=metric/is", "train.steps=1")
+    assert outcome.best["name"] == "metric/is"

@@ -50,6 +50,12 @@ def test_a_run_is_judged_on_its_own_held_out_images(
     assert all(caption in page for caption in ("input", "output", "target"))
 
 
+def test_a_run_goes_by_its_name_below_runs(tiny: Callable[..., Outcome], capsys: Capture) -> None:
+    tiny("runs/mine", "train.steps=1")
+    assert len(values("mine")) == 2
+    assert "model: runs/mine/checkpoints/step_00000001" in capsys.readouterr().out
+
+
 def test_super_resolution_of_whole_photos_and_of_given_pairs(
     tiny: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -74,6 +80,7 @@ def test_super_resolution_of_whole_photos_and_of_given_pairs(
     ("words", "line"),
     [
         (["run", "photos"], "photos: run is a model, whose targets are those of a data set; say --data photos"),
+        (["rnu"], "rnu: there is no such folder, image or run"),
         (["run", "--split", "tset"], "--split tset: photos has no such images"),
         (["run", "--data", "nowhere/"], "--data nowhere/: there is no such folder"),
         (["photos", "photos", "--data", "photos"], "--data: is for a model, and photos is none"),
