@@ -209,7 +209,7 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
                 "or name two folders: --data A_DIR --data-b B_DIR"
             )
         if config.derive is not None:
-            raise UserError("data.derive makes pairs from photos, and this method learns without pairs; drop it")
+            raise UserError("data.derive makes pairs from photos, and this method learns without pairs; leave it out")
     elif folder.layout == "unpaired":
         raise UserError(
             f"{folder.root}: holds unpaired images, and this method learns from pairs; put pairs into two folders of "
@@ -234,8 +234,8 @@ def _refuse_misfits(config: DataConfig, folder: DataFolder, needs: Needs) -> Non
         )
     elif folder.layout != "photos" and config.derive is not None:
         raise UserError(
-            f"{folder.root}: holds {folder.layout} pairs, but data.derive makes pairs from photos; drop "
-            "data.derive, or say --set data.layout=photos"
+            f"{folder.root}: holds {folder.layout} pairs, but data.derive makes pairs from photos; say "
+            "--set data.derive=null, or --set data.layout=photos"
         )
     if config.derive is not None:
         if folder.more_a:
