@@ -84,7 +84,7 @@ def test_photos_that_are_no_pairs(photos: Callable[..., Path], options: dict[str
 
 
 def test_pairs_need_no_derivation_and_unpaired_images_no_pix2pix(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"drop data\.derive"):
+    with pytest.raises(UserError, match=r"say --set data\.derive=null"):
         opened(two_folders(tmp_path / "pairs"), derive={"name": "edges"})
     with pytest.raises(UserError, match="unpaired"):
         opened(two_folders(tmp_path / "zebras", a="trainA", b="trainB"))
