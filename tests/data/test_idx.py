@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -176,6 +177,7 @@ LIE = idx_bytes(IMAGES)[:4] + (2**31).to_bytes(4, "big") + idx_bytes(IMAGES)[8:]
         (idx_bytes(np.zeros((4, 4), np.uint8)), "holds an array of 4 x 4, and images are"),
         (idx_bytes(np.zeros((2, 4, 4, 7), np.uint8)), "holds an array of 2 x 4 x 4 x 7"),
     ],
+    ids=itertools.count(),  # gzip writes the time, and several processes must agree on the tests' names
 )
 def test_broken_and_hostile_files_end_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
