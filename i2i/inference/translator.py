@@ -373,7 +373,7 @@ class Translator:
         for image in images:
             pixels = files.to_channels(image, self.in_channels).transpose(2, 0, 1)
             if pixels.dtype == np.uint16:
-                rows.append(torch.from_numpy(pixels.astype(np.float32) / 65535))
+                rows.append(torch.from_numpy(to_floats(pixels)))
             else:
                 rows.append(torch.from_numpy(np.ascontiguousarray(pixels)))
         if len({row.dtype for row in rows}) > 1:
