@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
@@ -136,8 +137,13 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
 
     def _shares(self, samples: Sequence[Place]) -> Shares:
         """Return the uniform draws of training samples, ``[N, self._draws]``."""
-        rows = [epoch_shares(self.seed, epoch, len(self), self._draws)[index] for index, epoch in samples]
-        return np.stack(rows)
+        epochs = groupby(samples, key=lambda sample: sample[1])
+        return np.concatenate(
+            [
+                epoch_shares(self.seed, epoch, len(self), self._draws)[[index for index, _ in group]]
+                for epoch, group in epochs
+            ]
+        )
 
     def _crop(self, image: Pixels, shares: Shares) -> Pixels:
         return crop(image, shares, self.config.image_size, flip=self.config.flip)

@@ -41,9 +41,18 @@ class Stream(Sampler[list[Place]]):
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[list[Place]]:
-        for step in range(self.start, self.stop):
-            positions = range(step * self.batch_size, (step + 1) * self.batch_size)
-            yield [(int(self._order(p // self.count)[p % self.count]), p // self.count) for p in positions]
+        return map(self.places, range(self.start, self.stop))
+
+    def places(self, step: int) -> list[Place]:
+        """Return the samples of a step."""
+        first, last = step * self.batch_size, (step + 1) * self.batch_size
+        places: list[Place] = []
+        while first < last:
+            epoch, offset = divmod(first, self.count)
+            indices = self._order(epoch)[offset : offset + last - first].tolist()
+            places += [(index, epoch) for index in indices]
+            first += len(indices)
+        return places
 
     def _shuffle(self, epoch: int) -> npt.NDArray[np.int64]:
         return numpy_generator(self.seed, "order", epoch).permutation(self.count)

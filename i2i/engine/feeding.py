@@ -23,8 +23,9 @@ MOST_WORKERS = 16
 # A batch that comes from another process costs this one half a millisecond, however small it is, and a step of a small
 # model takes a GPU no more than one or two; so the batches of several steps come at a time.
 MOST_STEPS = 32
-LOADED_BYTES = 2 << 20  # for each loader process two such blocks wait in shared memory, of which containers have little
-KEPT_BYTES = 16 << 20
+KEPT_BYTES = 16 << 20  # of a block before it becomes floats
+SHARED_BYTES = 48 << 20  # of all blocks in shared memory, of which containers have 64 MB unless told otherwise
+BLOCKS_OF_A_WORKER = 2  # that may lie there, as torch's DataLoader has it
 
 
 class Feed:
@@ -84,7 +85,8 @@ class Feed:
             return 1
         config, channels = self.images.config, sum(sum(heap.channels) for heap in self.images.heaps)
         step_bytes = self.per_step * channels * config.image_size**2 * (4 if self.images.deep else 1)
-        return max(1, min(MOST_STEPS, (KEPT_BYTES if self.kept else LOADED_BYTES) // step_bytes))
+        block_bytes = KEPT_BYTES if self.kept else SHARED_BYTES // (BLOCKS_OF_A_WORKER * max(1, self.workers))
+        return max(1, min(MOST_STEPS, block_bytes // step_bytes))
 
     def _on_device(self, block: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the block as `to_device` does; from a CPU's memory, beside the steps that a GPU still has to take."""

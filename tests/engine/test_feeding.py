@@ -20,6 +20,7 @@ from i2i.engine.config import RunConfig, compose
 from i2i.engine.feeding import Feed, choose_workers, keeps, to_device
 from i2i.engine.fit import Outcome
 from i2i.engine.runs import go_on, start
+from i2i.engine.validation import Judgement
 from i2i.errors import UserError
 from i2i.inference.runs import read_tensors
 from i2i.optim import Precision
@@ -132,17 +133,37 @@ def test_what_cannot_be_kept_is_refused_before_there_is_a_run(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_file_that_is_gone_is_named_before_there_is_a_run(
+    composed: Callable[..., tuple[RunConfig, Any]], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, blank = open_data, np.zeros((1, 1, 3), np.uint8)
+
+    def opened_and_lost(*args: Any) -> Any:
+        data = original(*args)
+        for path in root.rglob("*.png"):
+            path.unlink()
+        return data
+
+    monkeypatch.setattr("i2i.engine.runs.open_data", opened_and_lost)
+    monkeypatch.setattr("i2i.engine.validation.Validator.judge", lambda self, rows, limit: Judgement({}, blank))
+    with pytest.raises(
+        UserError, match=r"\d.png: there is no such file \(it could be read a moment ago\); put it back"
+    ):
+        trained(composed("data.keep=device"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_blocks_are_as_long_as_their_bytes_allow(
     composed: Callable[..., tuple[RunConfig, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step of two pairs of 16x16 pixels in three channels is 3072 bytes."""
+    """A step of two pairs of 16x16 pixels in three channels is 3072 bytes; two workers make two blocks each ahead."""
     config, source = composed()
     data = open_data(config.data, source, config.seed, lambda line: None)
     feed = Feed(config.completed(data.config), data.splits["train"], Precision(), Console(file=io.StringIO()))
     assert feed._steps_at_once() == 1
-    feed.device = torch.device("meta")
-    for limit, steps in ((3071, 1), (3072 * 5, 5), (1 << 30, 32)):
-        monkeypatch.setattr("i2i.engine.feeding.LOADED_BYTES", limit)
+    feed.device, feed.workers = torch.device("meta"), 2
+    for limit, steps in ((3071, 1), (4 * 3072 * 5, 5), (1 << 30, 32)):
+        monkeypatch.setattr("i2i.engine.feeding.SHARED_BYTES", limit)
         assert feed._steps_at_once() == steps
 
 
