@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
@@ -131,19 +130,21 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     def as_held_out(self) -> ImageSet:
         """Return the same examples as validation shows them."""
 
-    def draw(self, samples: Sequence[Place]) -> list[tuple[Numbers, Shares]]:
-        """Return for each heap which images training samples show ``[N]``, and which parts of them ``[N, 3]``."""
-        return [(np.array([index for index, _ in samples]), self._shares(samples))]
+    def draw(self, places: Numbers) -> list[tuple[Numbers, Shares]]:
+        """Return for each heap which images training samples show ``[N]``, and which parts of them ``[N, 3]``.
 
-    def _shares(self, samples: Sequence[Place]) -> Shares:
+        Args:
+            places: of the samples, ``[N, 2]``.
+        """
+        return [(places[:, 0], self._shares(places))]
+
+    def _shares(self, places: Numbers) -> Shares:
         """Return the uniform draws of training samples, ``[N, self._draws]``."""
-        epochs = groupby(samples, key=lambda sample: sample[1])
-        return np.concatenate(
-            [
-                epoch_shares(self.seed, epoch, len(self), self._draws)[[index for index, _ in group]]
-                for epoch, group in epochs
-            ]
-        )
+        shares = np.empty((len(places), self._draws))
+        for epoch in np.unique(places[:, 1]).tolist():
+            chosen = places[:, 1] == epoch
+            shares[chosen] = epoch_shares(self.seed, epoch, len(self), self._draws)[places[chosen, 0]]
+        return shares
 
     def _crop(self, image: Pixels, shares: Shares) -> Pixels:
         return crop(image, shares, self.config.image_size, flip=self.config.flip)

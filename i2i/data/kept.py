@@ -39,34 +39,34 @@ class Kept:
         assert images.train
         assert images.unkeepable is None
         images.remember_nothing()
-        self.images, self.device = images, device
+        self.images, self.device, self._heaps = images, device, images.heaps
         self._pixels = _decoded(images, device, progress)  # by their names in an item, [count, size, size, C]
-        self._labels = {
-            heap.names: torch.tensor(heap.labels, device=device) for heap in images.heaps if heap.labels is not None
-        }
+        self._labels = [
+            None if heap.labels is None else torch.tensor(heap.labels, device=device) for heap in self._heaps
+        ]
         self._side = torch.arange(images.config.image_size, device=device)
 
     def batch(self, samples: Sequence[Place]) -> dict[str, Tensor]:
         """Return the samples: images ``[N, C, S, S]``, labels ``[N]``, and on the CPU their ``index`` ``[N]``."""
+        places = np.array(samples)
         size, side, flip = self.images.size, len(self._side), self.images.config.flip
         table = []  # [heaps, 4, N], which goes to the device in one copy
-        for numbers, shares in self.images.draw(samples):
+        for numbers, shares in self.images.draw(places):
             top, left, mirrored = windows(shares, size, size, side, flip=flip).T
             table.append([numbers, top, left + mirrored * (side - 1), 1 - 2 * mirrored])  # columns may run backwards
         host = torch.from_numpy(np.array(table))
         if self.device.type == "cuda":
             host = host.pin_memory()
+        drawn = host.to(self.device, non_blocking=True)
         batch: dict[str, Tensor] = {}
-        for heap, (number, top, first, step) in zip(
-            self.images.heaps, host.to(self.device, non_blocking=True), strict=True
-        ):
+        for heap, labels, (number, top, first, step) in zip(self._heaps, self._labels, drawn, strict=True):
             rows = top[:, None] + self._side
             columns = torch.addcmul(first[:, None], step[:, None], self._side)
             where = number[:, None, None], rows[:, :, None], columns[:, None, :]
             batch |= {name: self._pixels[name][where].permute(0, 3, 1, 2) for name in heap.names}
-            if heap.names in self._labels:
-                batch["label"] = self._labels[heap.names][number]
-        return {**batch, "index": torch.tensor([index for index, _ in samples])}
+            if labels is not None:
+                batch["label"] = labels[number]
+        return {**batch, "index": torch.tensor(places[:, 0])}
 
 
 def _decoded(images: ImageSet, device: torch.device, progress: Progress) -> dict[str, Tensor]:

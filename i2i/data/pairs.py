@@ -69,7 +69,7 @@ class PairedImages(ImageSet):
         key: tuple[Key, ...] = (self.seed, "sample", epoch if self.train else 0, index)
         a, b = self._pair(index)
         if self.train:
-            shares, photo = self._shares([place])[0], b
+            shares, photo = self._shares(np.array([place]))[0], b
             b = self._crop(b, shares)
             a = b if a is photo else self._crop(a, shares)
         if self.augment is not None:

@@ -184,7 +184,7 @@ class SingleImages(ImageSet):
         index, epoch = place
         image = self._image(index)
         if self.train:
-            image = self._crop(image, self._shares([place])[0])
+            image = self._crop(image, self._shares(np.array([place]))[0])
         if self.augment is not None:
             key: tuple[Key, ...] = (self.seed, "sample", epoch, index)
             image = self.augment.alone(image, "image", key)

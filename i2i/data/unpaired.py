@@ -62,7 +62,7 @@ class UnpairedImages(ImageSet):
     def __getitem__(self, place: Place) -> dict[str, Tensor]:
         index, epoch = place
         if self.train:
-            (numbers_a, shares_a), (numbers_b, shares_b) = self.draw([place])
+            (numbers_a, shares_a), (numbers_b, shares_b) = self.draw(np.array([place]))
             a = self._crop(self._image(int(numbers_a[0]), "a"), shares_a[0])
             b = self._crop(self._image(int(numbers_b[0]), "b"), shares_b[0])
         else:
@@ -73,11 +73,15 @@ class UnpairedImages(ImageSet):
         name_a, name_b = self.sides
         return {name_a: to_tensor(a), name_b: to_tensor(b), "index": torch.tensor(index)}
 
-    def draw(self, samples: Sequence[Place]) -> list[tuple[Numbers, Shares]]:
-        """Return for each heap which images training samples show ``[N]``, and which parts of them ``[N, 3]``."""
-        indices, shares = np.array([index for index, _ in samples]), self._shares(samples)
+    def draw(self, places: Numbers) -> list[tuple[Numbers, Shares]]:
+        """Return for each heap which images training samples show ``[N]``, and which parts of them ``[N, 3]``.
+
+        Args:
+            places: of the samples, ``[N, 2]``.
+        """
+        shares = self._shares(places)
         partners = (shares[:, 6] * len(self.b)).astype(np.int64)
-        return [(indices % len(self.a), shares[:, :3]), (partners, shares[:, 3:6])]
+        return [(places[:, 0] % len(self.a), shares[:, :3]), (partners, shares[:, 3:6])]
 
     def _image(self, index: int, side: str) -> Pixels:
         """Return one image at load size."""
