@@ -14,7 +14,7 @@ from i2i.data.crops import windows
 from i2i.data.images import ImageSet, Place
 from i2i.data.reports import Progress
 
-AT_ONCE = 256  # images that are decoded before they are moved to the device together
+AT_ONCE = 64  # images that are decoded before they are moved to the device together
 
 
 def kept_bytes(images: ImageSet) -> int:
@@ -61,7 +61,7 @@ class Kept:
         batch: dict[str, Tensor] = {}
         for heap, labels, (number, top, first, step) in zip(self._heaps, self._labels, drawn, strict=True):
             rows = top[:, None] + self._side
-            columns = torch.addcmul(first[:, None], step[:, None], self._side)
+            columns = first[:, None] + step[:, None] * self._side
             where = number[:, None, None], rows[:, :, None], columns[:, None, :]
             batch |= {name: self._pixels[name][where].permute(0, 3, 1, 2) for name in heap.names}
             if labels is not None:

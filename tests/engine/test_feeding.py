@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,40 @@ def test_blocks_are_as_long_as_their_bytes_allow(
     for limit, steps in ((3071, 1), (4 * 3072 * 5, 5), (1 << 30, 32)):
         monkeypatch.setattr("i2i.engine.feeding.SHARED_BYTES", limit)
         assert feed._steps_at_once() == steps
+
+
+def test_steps_wait_for_a_copy_beside_them_and_its_memory_for_the_steps(
+    composed: Callable[..., tuple[RunConfig, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In which order a GPU would be told; there need be none."""
+    told: list[str] = []
+
+    @contextmanager
+    def beside(stream: str) -> Iterator[None]:
+        told.append(f"on {stream}")
+        yield
+        told.append("done")
+
+    class Steps:
+        def wait_stream(self, stream: str) -> None:
+            told.append(f"steps wait for {stream}")
+
+    class OfGpu(torch.Tensor):
+        is_cuda = True
+
+        def record_stream(self, stream: Any) -> None:
+            assert isinstance(stream, Steps)
+            told.append("recorded")
+
+    monkeypatch.setattr("torch.cuda.stream", beside)
+    monkeypatch.setattr("torch.cuda.current_stream", lambda device: Steps())
+    monkeypatch.setattr("i2i.engine.feeding.to_device", lambda *_: {"a": torch.zeros(4, 3).as_subclass(OfGpu)})
+    config, source = composed()
+    data = open_data(config.data, source, config.seed, lambda line: None)
+    feed = Feed(config.completed(data.config), data.splits["train"], Precision(), Console(file=io.StringIO()))
+    monkeypatch.setattr(feed, "_copies", "copies")
+    assert feed._on_device({})["a"].shape == (4, 3)
+    assert told == ["on copies", "done", "steps wait for copies", "recorded"]
 
 
 def test_labels_and_indices_come_along() -> None:
