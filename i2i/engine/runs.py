@@ -35,7 +35,7 @@ from i2i.optim import choose_device
 
 # What may differ between a run and its resumption: how long, where and how cautiously it trains, and where files lie. A
 # moved folder of data is recognised by the names of its images.
-MAY_CHANGE = {"data.source", "data.source_b", "data.boxes", "data.workers", "method.perceptual.weights"}
+MAY_CHANGE = {"data.source", "data.source_b", "data.boxes", "data.keep", "data.workers", "method.perceptual.weights"}
 MAY_CHANGE |= {"optim.lr", "optim.lr_d", "optim.clip_norm"}
 MAY_CHANGE |= {f"train.{name}" for name in TrainConfig.model_fields if name not in ("ema", "init_from")}
 
