@@ -50,7 +50,7 @@ def test_imports_go_downward_only() -> None:
     assert not wrong
 
 
-HEAVY = {"torch", "torchvision", "cv2", "albumentations", "scipy", "kornia", "tensorboard", "tifffile"}
+HEAVY = {"torch", "torchvision", "cv2", "albumentations", "scipy", "kornia", "tensorboard", "tifffile", "ssl"}
 SLOW = {"pydantic", "numpy", "PIL", "yaml"}  # nor these, where nothing is read
 
 
