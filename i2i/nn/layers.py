@@ -9,15 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-Size = int | torch.SymInt
-
 
 def stage(**layers: nn.Module | None) -> nn.Sequential:
     """Return a sequence of named layers; the keys of its state do not depend on which are left out (None)."""
     return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
 
 
-def pad_to(x: Tensor, height: Size, width: Size, mode: Literal["reflect", "replicate"]) -> Tensor:
+def pad_to(x: Tensor, height: int, width: int, mode: Literal["reflect", "replicate"]) -> Tensor:
     """Enlarge `x` [N, C, H, W] to [N, C, height, width] at the bottom and the right.
 
     There, and not all around, so that every stride meets the original pixels at the phase it would without padding.
@@ -33,7 +31,7 @@ def pad_to(x: Tensor, height: Size, width: Size, mode: Literal["reflect", "repli
     return x[..., _reflected(x, -2, height), :][..., _reflected(x, -1, width)]
 
 
-def _reflected(x: Tensor, dim: int, size: Size) -> Tensor:
+def _reflected(x: Tensor, dim: int, size: int) -> Tensor:
     """Return the places [size] along a dimension of `x` that an enlarged one takes its values from."""
     last = x.shape[dim] - 1
     places = torch.arange(size, device=x.device)
