@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from i2i.errors import UserError
-from i2i.inference.export.graph import image_example, quiet, trace
+from i2i.inference.export.graph import Input, first_line, inputs_of, quiet, trace
 
 OPSET = 18
 """Version of the operators: the oldest that torch writes, which onnxruntime reads from 1.14 on."""
 METADATA = "i2i"
 
 
-def write_generator(network: nn.Module, channels: int, path: Path, metadata: str | None = None) -> None:
+def write_generator(network: nn.Module, channels: int, path: Path) -> None:
     """Write a generator of images as ONNX: ``input`` float32 [N, C, H, W] to ``output``, for any N, H and W.
 
     Args:
         network: on the CPU, in the mode that it is to run in (`i2i.nn.apply_policy`).
         channels: C that it takes.
         path: the file.
-        metadata: what the file is to say of itself; see `OnnxNetwork.metadata`.
 
     Raises:
         UserError: the extra is not installed, or the network has no graph for all sizes.
     """
-    program = trace(network, [image_example(channels)], [(0, 2, 3)])
-    write(program, path, inputs={"input": {0: "batch", 2: "height", 3: "width"}}, metadata=metadata)
+    inputs = inputs_of("generator", {"in_channels": channels})
+    write(trace(network, inputs), path, inputs)
 
 
-def write(
-    program: ExportedProgram, path: Path, *, inputs: Mapping[str, Mapping[int, str]], metadata: str | None = None
-) -> None:
+def write(program: ExportedProgram, path: Path, inputs: Mapping[str, Input], metadata: str | None = None) -> None:
     """Write a graph as one ONNX file, weights included, whose only output is ``output``.
 
     Args:
         program: the graph.
         path: the file.
-        inputs: names of the inputs, and of those of their dimensions that may have any size.
+        inputs: what it takes.
         metadata: what the file is to say of itself.
 
     Raises:
@@ -61,11 +58,14 @@ def write(
                 output_names=["output"],
             )
     except Exception as error:  # the exporter wraps what it met in errors of its own
-        reason = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"the network cannot be written as ONNX: {reason}; try --format pt2") from error
+        raise UserError(
+            f"the network cannot be written as ONNX: {first_line(error.__cause__ or error)}; try --format pt2"
+        ) from error
     assert made is not None
     proto = made.model_proto
     _name_sizes(proto.graph, inputs)
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # where in which program it comes from
     if metadata is not None:
         proto.metadata_props.add(key=METADATA, value=metadata)
     path.write_bytes(proto.SerializeToString())
@@ -100,7 +100,7 @@ class OnnxNetwork(nn.Module):
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise UserError(f"{path}: is damaged or no ONNX file that onnxruntime runs: {_reason(error)}") from error
+            raise UserError(f"{path}: is damaged or no ONNX file that onnxruntime runs: {first_line(error)}") from error
         self._path = path
         self._inputs = [value.name for value in self._session.get_inputs()]
         self.metadata: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
@@ -118,7 +118,7 @@ class OnnxNetwork(nn.Module):
         except Exception as error:
             if "allocate" in str(error):
                 raise MemoryError(str(error)) from error
-            raise UserError(f"{self._path}: {_reason(error)}") from error
+            raise UserError(f"{self._path}: {first_line(error)}") from error
         return torch.from_numpy(output).to(inputs[0].device)
 
 
@@ -183,19 +183,14 @@ def _tensors(message: Any) -> Iterator[Any]:
                 yield from _tensors(part)
 
 
-def _name_sizes(graph: Any, names: Mapping[str, Mapping[int, str]]) -> None:
+def _name_sizes(graph: Any, inputs: Mapping[str, Input]) -> None:
     """Call the sizes of inputs and output by names instead of the tracer's symbols."""
-    symbols: dict[str, str] = {}
+    names: dict[str, str] = {}
     for value in graph.input:
         dimensions = value.type.tensor_type.shape.dim
-        symbols |= {dimensions[axis].dim_param: name for axis, name in names[value.name].items()}
+        names |= {dimensions[axis].dim_param: name for axis, name in inputs[value.name].axes.items()}
     for value in [*graph.input, *graph.output]:
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param:
-                named = re.sub(r"\w+", lambda match: symbols.get(match[0], match[0]), dimension.dim_param)
-                dimension.dim_param = named
+                dimension.dim_param = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), dimension.dim_param)
     del graph.value_info[:]  # which has the symbols, too
-
-
-def _reason(error: Exception) -> str:
-    return cast(Sequence[str], str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,320 @@
+"""Trained models written as files that stand by themselves, each tried at once against the model it was made of."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from i2i import __version__
+from i2i.data.derive import Derivation
+from i2i.errors import UserError
+from i2i.inference.export import onnx, pt2
+from i2i.inference.export.card import model_card, newest_sheet, run_of
+from i2i.inference.export.graph import Exchanged, Pixels, first_line, inputs_of, to_pixels, trace
+from i2i.inference.runs import as_text, write_tensors
+from i2i.inference.sampler import load_sampler
+from i2i.inference.trained import Direction, GraphNetwork, TrainedModel, TrainedNetwork, open_model
+from i2i.inference.translator import load
+from i2i.methods.base import network_spec
+from i2i.nn import InferencePolicy, Statistics
+from i2i.nn.policy import normalises_each_image
+
+Format = Literal["onnx", "pt2", "safetensors"]
+ExportPrecision = Literal["fp32", "fp16"]
+SUFFIXES: dict[str, Format] = {".onnx": "onnx", ".pt2": "pt2", ".safetensors": "safetensors"}
+STEP_OF_8_BITS = 2 / 255
+# The largest differences that rounding explains. In fp32 it leaves some 1e-6, which norms over a few nearly equal
+# values enlarge; in fp16 a value near 1 has steps of 1e-3, and layers add up.
+TOLERANCES: dict[ExportPrecision, float] = {"fp32": STEP_OF_8_BITS / 8, "fp16": 0.1}
+TRIALS = 4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        files: the model's file, and what lies beside it.
+        label: what the model is, in words.
+        difference: the largest between the file's outputs and the model's, in [-1, 1].
+        tried: the shapes of the inputs that it was found on.
+        usage: the command that takes the file.
+    """
+
+    files: tuple[Path, ...]
+    label: str
+    difference: float
+    tried: tuple[tuple[int, ...], ...]
+    usage: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is to be exported.
+
+    Attributes:
+        model: what was opened.
+        role: the name of the network among its networks.
+        trained: the network's description.
+        way: in which it translates; None: it makes images of noise.
+        network: at work on the CPU.
+        policy: what batch norm and dropout do in it.
+        derive: how its inputs were made of photos.
+    """
+
+    model: TrainedModel
+    role: str
+    trained: TrainedNetwork
+    way: Direction | None
+    network: nn.Module
+    policy: InferencePolicy
+    derive: Derivation | None
+
+
+def export(
+    path: Path,
+    output: Path | None = None,
+    *,
+    form: Format | None = None,
+    direction: Direction | None = None,
+    precision: ExportPrecision = "fp32",
+    pixels: Pixels = "float",
+    statistics: Statistics | None = None,
+    dropout: Literal["off", "sample"] | None = None,
+    overwrite: bool = False,
+    trust: bool = False,
+) -> Exported:
+    """Write a trained generator as one file that describes itself, and compare the file's outputs with the model's.
+
+    Averaged weights are taken where there are any. An ONNX file takes and returns ``float`` images [N, C, H, W] in
+    [-1, 1], or ``uint8`` [N, H, W, C]; so does a ``.pt2`` file. A safetensors file holds weights, has a model card
+    beside it (``.md``) and the run's newest sheet of samples (``.png``).
+
+    Args:
+        path: what `i2i.load` takes, but for graphs.
+        output: the file; None: named after the run, in the working folder.
+        form: kind of file; None: as `output` is called, or ONNX.
+        direction: which way, of a model that goes both ways.
+        precision: ``fp16`` halves the file; graphs then compute in it, and what goes in and comes out stays fp32.
+        pixels: how images go in and come out of graphs.
+        statistics: what batch norm divides by, instead of what the run's validation used.
+        dropout: ``off`` or ``sample``, instead of what the run's validation used.
+        overwrite: replace files that exist.
+        trust: run the code that the model names as its network, if it is your own.
+
+    Raises:
+        UserError: there is no such model, it cannot be written in that form, a file exists, or the outputs differ, in
+            which case nothing is left behind.
+    """
+    form, output = _settled_form(path, output, form)
+    if pixels == "uint8" and form == "safetensors":
+        raise UserError("--pixels uint8: a safetensors file holds weights, which know nothing of pixels; leave it out")
+    if form == "onnx":
+        onnx.require_extra()
+    subject = _opened(path, direction, statistics, dropout, trust)
+    if form != "safetensors" and subject.policy.dropout == "sample":
+        raise UserError(f"{path}: samples its dropout, and a graph draws no random numbers; add --dropout off")
+    if output is None:
+        way = f"-{subject.way}" if subject.way and _ways(subject.model) > 1 else ""
+        output = Path(f"{_name_of(subject.model.path)}{way}.{form}")
+    sheet = newest_sheet(subject.model.path) if form == "safetensors" else None
+    beside = {output.with_suffix(".md")} if form == "safetensors" else set()
+    beside |= {output.with_suffix(".png")} if sheet else set()
+    if not overwrite and (there := sorted(file for file in {output, *beside} if file.exists())):
+        raise UserError(f"{there[0]}: exists already; add --overwrite")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    header = describe(subject, precision, pixels)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
+        file = Path(folder, output.name)
+        _write(subject, file, form, header, precision, pixels)
+        reopen = load if subject.way else load_sampler
+        written = reopen(file, device="cpu", trust=True).network
+        tried = tuple(_inputs(subject.trained, subject.model.data.image_size))
+        difference = _difference(subject.network, written, tried, pixels)
+        limit = TOLERANCES[precision] + (STEP_OF_8_BITS if pixels == "uint8" else 0)
+        if not difference <= limit:  # nor is it where something is not a number
+            raise UserError(
+                f"{path}: the file's outputs differ from the model's by up to {difference:.2g} in [-1, 1], where "
+                f"rounding explains {limit:.2g}: the network does something else at other sizes, or leaves what "
+                f"{precision} can hold; nothing was written (a safetensors file needs no graph: --format safetensors)"
+            )
+        if form == "safetensors":
+            file.with_suffix(".md").write_text(model_card(output, header, subject.trained, sheet), encoding="utf-8")
+            if sheet:
+                file.with_suffix(".png").write_bytes(sheet.read_bytes())
+        made = sorted(Path(folder).iterdir(), key=lambda made: made.name != output.name)
+        for part in made:
+            os.replace(part, output.with_name(part.name))
+    usage = f"translate INPUT OUTPUT --model {output}" if subject.way else f"sample {output} OUTPUT"
+    return Exported(
+        tuple(output.with_name(part.name) for part in made),
+        subject.trained.label,
+        difference,
+        tuple(tuple(inputs[0].shape) for inputs in tried),
+        f"{usage}{' --trust' if form == 'pt2' else ''}",
+    )
+
+
+def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels) -> dict[str, Any]:
+    """Return what a file says of itself: the header of a checkpoint's files, and under ``export`` how to use it.
+
+    Of the latter, ``size_multiple`` is what height and width must divide by: 1, for the networks pad and crop by
+    themselves; ``magnification`` is how many times larger than the input the output is; and ``inputs`` says how
+    they were made of photos (the options of a derivation of `i2i.data.derive`), or is None.
+    """
+    model, trained = subject.model, subject.trained
+    measures = trained.measures
+    channels = (
+        {"in": measures["latent"], "out": measures["channels"]}
+        if trained.kind == "noise_generator"
+        else {"in": measures["in_channels"], "out": measures["out_channels"]}
+    )
+    data = model.data.model_copy(update={"source": Path(model.data.source or "").name, "source_b": None})
+    origin = dict(trained.origin)
+    if "imported_from" in origin:  # where it lay is nobody else's business
+        origin["imported_from"] = Path(origin["imported_from"]).name
+    return {
+        "method": model.method,
+        "role": subject.role.removesuffix("_ema"),
+        "network": network_spec(trained.kind, trained.config, **measures),
+        "policy": subject.policy.model_dump(),
+        "translates": subject.way,
+        **origin,
+        "config": {
+            "method": dict(model.options),
+            "data": data.model_dump(mode="json"),
+            "seed": model.data_seed,
+        },
+        "export": {
+            "i2i": __version__,
+            "pixels": pixels,
+            "precision": precision,
+            "channels": channels,
+            "size_multiple": 1,
+            "magnification": _magnification(subject),
+            "inputs": subject.derive.model_dump(mode="json") if subject.derive else None,
+            "normalises_images": any(normalises_each_image(module) for module in subject.network.modules()),
+        },
+    }
+
+
+def _settled_form(path: Path, output: Path | None, form: Format | None) -> tuple[Format, Path | None]:
+    if output is None:
+        return form or "onnx", None
+    output = output.expanduser()
+    named = SUFFIXES.get(output.suffix.lower())
+    if named is None:
+        raise UserError(f"{output}: must end in {', '.join(SUFFIXES)}")
+    if form not in (None, named):
+        raise UserError(f"--format {form}: {output} ends in {output.suffix}; call it {output.with_suffix(f'.{form}')}")
+    return named, output
+
+
+def _opened(
+    path: Path, direction: Direction | None, statistics: Statistics | None, dropout: Any, trust: bool
+) -> Subject:
+    """Open a model and put its generator to work on the CPU."""
+    model = open_model(path)
+    if any(isinstance(network, GraphNetwork) for network in model.networks.values()):
+        raise UserError(f"{path}: is a graph already; give the run that it was made of, or its safetensors file")
+    makers = [role for role, network in model.networks.items() if network.kind == "noise_generator"]
+    if makers:
+        if direction is not None:
+            raise UserError(f"{path}: makes images of noise; leave --direction out")
+        if statistics is not None or dropout is not None:
+            raise UserError(f"{path}: makes images of noise; leave --statistics and --dropout out")
+        sampler = load_sampler(path, device="cpu", trust=trust)
+        return Subject(model, makers[-1], model.networks[makers[-1]], None, sampler.network, sampler.policy, None)
+    trained, way = model.generator(direction)
+    role = next(role for role, network in model.networks.items() if network is trained)
+    at_work = load(path, direction=way, device="cpu", statistics=statistics, dropout=dropout, trust=trust)
+    return Subject(model, role, trained, way, at_work.network, at_work.policy, at_work.derive)
+
+
+def _ways(model: TrainedModel) -> int:
+    return len({way for network in model.networks.values() for way in network.translates})
+
+
+def _name_of(path: Path) -> str:
+    """Return what a model's file is called if nobody says: a run's name, and that of anything else without suffix."""
+    place = run_of(path) or path.absolute()
+    return place.name if place.is_dir() else place.stem
+
+
+def _magnification(subject: Subject) -> int:
+    if subject.way is None:
+        return 1
+    side = 32
+    with torch.no_grad():
+        output = subject.network(torch.zeros(1, subject.trained.measures["in_channels"], side, side))
+    return int(output.shape[-1] // side)
+
+
+def _write(
+    subject: Subject, file: Path, form: Format, header: Mapping[str, Any], precision: ExportPrecision, pixels: Pixels
+) -> None:
+    if form == "safetensors":
+        halved = {name for name, _ in subject.network.named_parameters()} if precision == "fp16" else set()
+        state = subject.network.state_dict()
+        weights = {name: value.half() if name in halved else value for name, value in state.items()}
+        write_tensors(file, weights, header)
+        return
+    inputs = inputs_of(subject.trained.kind, subject.trained.measures, pixels)
+    program = trace(Exchanged(subject.network, pixels=pixels, half=precision == "fp16").eval(), inputs)
+    if form == "onnx":
+        onnx.write(program, file, inputs, as_text(header))
+    else:
+        pt2.write(program, file, as_text(header))
+
+
+def _inputs(trained: TrainedNetwork, image_size: int) -> Iterator[tuple[Tensor, ...]]:
+    """Yield inputs to compare on: of the size of training, and of random sizes, odd ones and several images too."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(low: int, high: int) -> int:
+        return int(torch.randint(low, high, (), generator=generator))
+
+    for trial in range(TRIALS):
+        count = 1 + (trial + 1) % 3
+        if trained.kind == "noise_generator":
+            noise = torch.randn(count, trained.measures["latent"], generator=generator)
+            classes = trained.measures["classes"]
+            yield (noise, torch.randint(classes, (count,), generator=generator)) if classes else (noise,)
+            continue
+        # An even and an odd side, an odd and an even one, two odd ones; sizes of 8 bits, so that they survive uint8.
+        height, width = (2 * drawn(8, max(16, image_size)) + (trial in odd) for odd in ((2, 3), (1, 3)))
+        if trial == 0:
+            count, height, width = 1, image_size, image_size
+        images = torch.randint(256, (count, trained.measures["in_channels"], height, width), generator=generator)
+        yield (images.float().div(127.5).sub(1),)
+
+
+def _difference(network: nn.Module, written: nn.Module, tried: tuple[tuple[Tensor, ...], ...], pixels: Pixels) -> float:
+    """Return the largest difference between outputs; infinite where their shapes differ, or a value is no number."""
+    largest = 0.0
+    with torch.no_grad():
+        for inputs in tried:
+            wanted: Tensor = network(*inputs)
+            try:
+                found: Tensor = written(*inputs)
+            except Exception as error:  # a graph that insists on sizes may raise anything
+                raise UserError(
+                    f"the graph does not run on inputs of {list(inputs[0].shape)}: {first_line(error)}; nothing was "
+                    "written (a safetensors file needs no graph: --format safetensors)"
+                ) from error
+            if pixels == "uint8":
+                wanted = to_pixels(wanted).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+            if found.shape != wanted.shape:
+                return torch.inf
+            gap = float((found - wanted).abs().max())
+            if not gap < torch.inf:
+                return torch.inf
+            largest = max(largest, gap)
+    return largest
