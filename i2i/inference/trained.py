@@ -30,6 +30,14 @@ GRAPHS = {".onnx": onnx.read_metadata, ".pt2": pt2.read_metadata}
 SUFFIXES = (*junyanz.SUFFIXES, *GRAPHS, ".safetensors")
 """Of files that are models by themselves."""
 ORIGIN = ("step", "ema", "imported_from")
+MEASURES: dict[Kind, tuple[str, ...]] = {
+    "generator": ("in_channels", "out_channels"),
+    "discriminator": ("in_channels",),
+    "noise_generator": ("latent", "channels", "size", "classes"),
+    "critic": (),
+    "autoencoder": (),
+}
+"""What translators and samplers ask of a network, beside its options."""
 MAKE_NO_DIFFERENCE = {"dropout", "init"}  # to whether weights fit a network
 
 
@@ -110,7 +118,8 @@ class GraphNetwork(TrainedNetwork):
     """A network as a graph in an ONNX or ``.pt2`` file: it runs as it was written, and has no weights to train on.
 
     Attributes:
-        graph: how it was written (`i2i.inference.export.exporting.describe`).
+        graph: how it was written: its ``policy``, ``pixels``, and whether it ``normalises_images`` each by itself
+            (`i2i.inference.export.exporting.describe`).
     """
 
     graph: Mapping[str, Any] = field(default_factory=dict)
@@ -265,10 +274,13 @@ def _from_exported(path: Path) -> TrainedModel:
         if header.get("network") is None:
             raise UserError(f"{path}: holds no network; give a run, or one of its networks' files")
         trained = _recorded(path, path, header)
+        if lacking := [name for name in MEASURES[trained.kind] if not isinstance(trained.measures.get(name), int)]:
+            raise KeyError(lacking[0])
         if read_metadata:
-            graph = {"policy": header["policy"], **header["export"]}
-            if not graph.keys() >= {"pixels", "normalises_images"}:
-                raise KeyError("export")
+            graph = {
+                "policy": header["policy"],
+                **{key: header["export"][key] for key in ("pixels", "normalises_images")},
+            }
             trained = GraphNetwork(**vars(trained) | {"read": partial(_refuse_weights, path), "graph": graph})
         return _recorded_model(path, {header["role"]: trained}, header)
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # pydantic's are ValueErrors

@@ -34,6 +34,7 @@ STEP_OF_8_BITS = 2 / 255
 # values enlarge; in fp16 a value near 1 has steps of 1e-3, and layers add up.
 TOLERANCES: dict[ExportPrecision, float] = {"fp32": STEP_OF_8_BITS / 8, "fp16": 0.1}
 TRIALS = 4
+PLACES = {"source", "source_b", "boxes"}
 
 
 @dataclass(frozen=True)
@@ -176,10 +177,9 @@ def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels) -> di
         if trained.kind == "noise_generator"
         else {"in": measures["in_channels"], "out": measures["out_channels"]}
     )
-    data = model.data.model_copy(update={"source": Path(model.data.source or "").name, "source_b": None})
-    origin = dict(trained.origin)
-    if "imported_from" in origin:  # where it lay is nobody else's business
-        origin["imported_from"] = Path(origin["imported_from"]).name
+    # Where things lay on this machine is nobody else's business.
+    places = {key: value and Path(value).name for key, value in model.data.model_dump(include=PLACES).items()}
+    origin = {key: Path(value).name if key == "imported_from" else value for key, value in trained.origin.items()}
     return {
         "method": model.method,
         "role": subject.role.removesuffix("_ema"),
@@ -189,7 +189,7 @@ def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels) -> di
         **origin,
         "config": {
             "method": dict(model.options),
-            "data": data.model_dump(mode="json"),
+            "data": {**model.data.model_dump(mode="json"), **places},
             "seed": model.data_seed,
         },
         "export": {
