@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i import __version__
+from i2i.data import to_model_range
 from i2i.data.derive import Derivation
 from i2i.errors import UserError
 from i2i.inference.export import onnx, pt2
@@ -25,6 +27,7 @@ from i2i.inference.translator import load
 from i2i.methods.base import network_spec
 from i2i.nn import InferencePolicy, Statistics
 from i2i.nn.policy import normalises_each_image
+from i2i.seeding import torch_seeded
 
 Format = Literal["onnx", "pt2", "safetensors"]
 ExportPrecision = Literal["fp32", "fp16"]
@@ -33,7 +36,6 @@ STEP_OF_8_BITS = 2 / 255
 # The largest differences that rounding explains. In fp32 it leaves some 1e-6, which norms over a few nearly equal
 # values enlarge; in fp16 a value near 1 has steps of 1e-3, and layers add up.
 TOLERANCES: dict[ExportPrecision, float] = {"fp32": STEP_OF_8_BITS / 8, "fp16": 0.1}
-TRIALS = 4
 PLACES = {"source", "source_b", "boxes"}
 
 
@@ -114,7 +116,7 @@ def export(
         UserError: there is no such model, it cannot be written in that form, a file exists, or the outputs differ, in
             which case nothing is left behind.
     """
-    form, output = _settled_form(path, output, form)
+    form, output = _settled_form(output, form)
     if pixels == "uint8" and form == "safetensors":
         raise UserError("--pixels uint8: a safetensors file holds weights, which know nothing of pixels; leave it out")
     if form == "onnx":
@@ -122,44 +124,39 @@ def export(
     subject = _opened(path, direction, statistics, dropout, trust)
     if form != "safetensors" and subject.policy.dropout == "sample":
         raise UserError(f"{path}: samples its dropout, and a graph draws no random numbers; add --dropout off")
-    if output is None:
-        way = f"-{subject.way}" if subject.way and _ways(subject.model) > 1 else ""
-        output = Path(f"{_name_of(subject.model.path)}{way}.{form}")
+    output = output or _default_output(subject, form)
     sheet = newest_sheet(subject.model.path) if form == "safetensors" else None
-    beside = {output.with_suffix(".md")} if form == "safetensors" else set()
-    beside |= {output.with_suffix(".png")} if sheet else set()
-    if not overwrite and (there := sorted(file for file in {output, *beside} if file.exists())):
-        raise UserError(f"{there[0]}: exists already; add --overwrite")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    if not overwrite:
+        _refuse_existing(output, form, sheet)
     header = describe(subject, precision, pixels)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
+    standing = next(folder for folder in output.absolute().parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=standing) as folder:
         file = Path(folder, output.name)
         _write(subject, file, form, header, precision, pixels)
-        reopen = load if subject.way else load_sampler
-        written = reopen(file, device="cpu", trust=True).network
         tried = tuple(_inputs(subject.trained, subject.model.data.image_size))
-        difference = _difference(subject.network, written, tried, pixels)
+        difference = _difference(subject, file, tried, pixels)
         limit = TOLERANCES[precision] + (STEP_OF_8_BITS if pixels == "uint8" else 0)
-        if not difference <= limit:  # nor is it where something is not a number
+        if difference > limit:
             raise UserError(
                 f"{path}: the file's outputs differ from the model's by up to {difference:.2g} in [-1, 1], where "
                 f"rounding explains {limit:.2g}: the network does something else at other sizes, or leaves what "
-                f"{precision} can hold; nothing was written (a safetensors file needs no graph: --format safetensors)"
+                f"{precision} can hold; nothing was written; try --format safetensors --precision fp32"
             )
         if form == "safetensors":
             file.with_suffix(".md").write_text(model_card(output, header, subject.trained, sheet), encoding="utf-8")
-            if sheet:
-                file.with_suffix(".png").write_bytes(sheet.read_bytes())
-        made = sorted(Path(folder).iterdir(), key=lambda made: made.name != output.name)
-        for part in made:
-            os.replace(part, output.with_name(part.name))
+        if sheet:
+            shutil.copyfile(sheet, file.with_suffix(".png"))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        made = [output.with_name(part.name) for part in Path(folder).iterdir()]
+        for target in made:
+            os.replace(Path(folder, target.name), target)
     usage = f"translate INPUT OUTPUT --model {output}" if subject.way else f"sample {output} OUTPUT"
     return Exported(
-        tuple(output.with_name(part.name) for part in made),
+        tuple(sorted(made, key=lambda target: target != output)),
         subject.trained.label,
         difference,
         tuple(tuple(inputs[0].shape) for inputs in tried),
-        f"{usage}{' --trust' if form == 'pt2' else ''}",
+        f"{usage} --trust" if form == "pt2" else usage,
     )
 
 
@@ -205,7 +202,7 @@ def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels) -> di
     }
 
 
-def _settled_form(path: Path, output: Path | None, form: Format | None) -> tuple[Format, Path | None]:
+def _settled_form(output: Path | None, form: Format | None) -> tuple[Format, Path | None]:
     if output is None:
         return form or "onnx", None
     output = output.expanduser()
@@ -215,6 +212,22 @@ def _settled_form(path: Path, output: Path | None, form: Format | None) -> tuple
     if form not in (None, named):
         raise UserError(f"--format {form}: {output} ends in {output.suffix}; call it {output.with_suffix(f'.{form}')}")
     return named, output
+
+
+def _default_output(subject: Subject, form: Format) -> Path:
+    """Return what a file is called if nobody says: as the run, or what was given, and its way where there are two."""
+    path = subject.model.path
+    place = run_of(path) or path.absolute()
+    ways = {way for network in subject.model.networks.values() for way in network.translates}
+    way = f"-{subject.way}" if len(ways) > 1 else ""
+    return Path(f"{place.name if place.is_dir() else place.stem}{way}.{form}")
+
+
+def _refuse_existing(output: Path, form: Format, sheet: Path | None) -> None:
+    suffixes = [output.suffix, *([".md"] if form == "safetensors" else []), *([".png"] if sheet else [])]
+    for file in map(output.with_suffix, suffixes):
+        if file.exists():
+            raise UserError(f"{file}: exists already; add --overwrite")
 
 
 def _opened(
@@ -236,16 +249,6 @@ def _opened(
     role = next(role for role, network in model.networks.items() if network is trained)
     at_work = load(path, direction=way, device="cpu", statistics=statistics, dropout=dropout, trust=trust)
     return Subject(model, role, trained, way, at_work.network, at_work.policy, at_work.derive)
-
-
-def _ways(model: TrainedModel) -> int:
-    return len({way for network in model.networks.values() for way in network.translates})
-
-
-def _name_of(path: Path) -> str:
-    """Return what a model's file is called if nobody says: a run's name, and that of anything else without suffix."""
-    place = run_of(path) or path.absolute()
-    return place.name if place.is_dir() else place.stem
 
 
 def _magnification(subject: Subject) -> int:
@@ -281,40 +284,49 @@ def _inputs(trained: TrainedNetwork, image_size: int) -> Iterator[tuple[Tensor, 
     def drawn(low: int, high: int) -> int:
         return int(torch.randint(low, high, (), generator=generator))
 
-    for trial in range(TRIALS):
-        count = 1 + (trial + 1) % 3
-        if trained.kind == "noise_generator":
+    if trained.kind == "noise_generator":
+        for count in (1, 3, 2):
             noise = torch.randn(count, trained.measures["latent"], generator=generator)
             classes = trained.measures["classes"]
             yield (noise, torch.randint(classes, (count,), generator=generator)) if classes else (noise,)
-            continue
-        # An even and an odd side, an odd and an even one, two odd ones; sizes of 8 bits, so that they survive uint8.
-        height, width = (2 * drawn(8, max(16, image_size)) + (trial in odd) for odd in ((2, 3), (1, 3)))
-        if trial == 0:
-            count, height, width = 1, image_size, image_size
-        images = torch.randint(256, (count, trained.measures["in_channels"], height, width), generator=generator)
-        yield (images.float().div(127.5).sub(1),)
+        return
+    size = min(image_size, 512)
+    half = max(16, size // 2)
+    for count, height, width in (
+        (1, size, size),
+        (2, 2 * drawn(8, half), 2 * drawn(8, half) + 1),
+        (3, 2 * drawn(8, half) + 1, 2 * drawn(8, half)),
+        (1, size + 2 * drawn(1, 16) + 1, size + 2 * drawn(1, 16) + 1),
+    ):
+        pixels = torch.randint(256, (count, trained.measures["in_channels"], height, width), generator=generator)
+        yield (to_model_range(pixels.byte()),)
 
 
-def _difference(network: nn.Module, written: nn.Module, tried: tuple[tuple[Tensor, ...], ...], pixels: Pixels) -> float:
-    """Return the largest difference between outputs; infinite where their shapes differ, or a value is no number."""
+def _difference(subject: Subject, file: Path, tried: Sequence[tuple[Tensor, ...]], pixels: Pixels) -> float:
+    """Return the largest difference between the outputs of the model and of the file as it is opened by others.
+
+    Infinite where shapes differ, or a value is no number.
+    """
+    reopen = load if subject.way else load_sampler
+    written = reopen(file, device="cpu", trust=True).network
     largest = 0.0
-    with torch.no_grad():
-        for inputs in tried:
-            wanted: Tensor = network(*inputs)
-            try:
-                found: Tensor = written(*inputs)
-            except Exception as error:  # a graph that insists on sizes may raise anything
-                raise UserError(
-                    f"the graph does not run on inputs of {list(inputs[0].shape)}: {first_line(error)}; nothing was "
-                    "written (a safetensors file needs no graph: --format safetensors)"
-                ) from error
-            if pixels == "uint8":
-                wanted = to_pixels(wanted).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-            if found.shape != wanted.shape:
-                return torch.inf
-            gap = float((found - wanted).abs().max())
-            if not gap < torch.inf:
-                return torch.inf
-            largest = max(largest, gap)
+    for inputs in tried:
+        wanted = _output(subject.network, inputs)
+        try:
+            found = _output(written, inputs)
+        except Exception as error:  # a graph that insists on sizes may raise anything
+            raise UserError(
+                f"the graph does not run on inputs of {list(inputs[0].shape)}: {first_line(error)}; nothing was "
+                "written; try --format safetensors"
+            ) from error
+        if pixels == "uint8":
+            wanted = to_model_range(to_pixels(wanted).permute(0, 3, 1, 2))
+        gap = float((found - wanted).abs().max()) if found.shape == wanted.shape else torch.inf
+        largest = max(largest, gap if gap == gap else torch.inf)
     return largest
+
+
+def _output(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    with torch.no_grad(), torch_seeded(0, "dropout"):
+        output: Tensor = network(*inputs)
+    return output

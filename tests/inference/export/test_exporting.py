@@ -120,8 +120,12 @@ def test_pixels_are_rounded_as_everywhere() -> None:
 
 NOISE = """
 method:
-  {name: gan, conditional: true, latent: 6, generator: {name: mlp, hidden: [8]}, discriminator: {name: mlp, hidden: [8]}}
-data: {image_size: 8, workers: 0, val_share: 0.25, batch_size: 4}
+  name: gan
+  conditional: true
+  latent: 6
+  generator: {name: dcgan, ngf: 2}
+  discriminator: {name: mlp, hidden: [8]}
+data: {image_size: 16, workers: 0, val_share: 0.25, batch_size: 4}
 train: {steps: 1, device: cpu, precision: fp32, validate_every: 1}
 """
 
@@ -130,7 +134,7 @@ train: {steps: 1, device: cpu, precision: fp32, validate_every: 1}
 def test_generators_of_noise(form: str, tmp_path: Path, photos: Callable[..., Path], quiet: Console) -> None:
     (tmp_path / "noise.yaml").write_text(NOISE)
     for name in ("cat", "dog"):
-        photos(3, 8, f"animals/{name}")
+        photos(3, 16, f"animals/{name}")
     start(*compose("noise.yaml", "animals", []), quiet, tmp_path / "run")
     done = export(Path("run"), Path(f"noise.{form}"))
     assert done.usage == f"sample noise.{form} OUTPUT"
@@ -148,9 +152,9 @@ def test_foreign_files_and_both_ways(form: Any) -> None:
     for name in ("G_A", "G_B"):
         (folder / f"latest_net_{name}.pth").write_bytes((FIXTURES / "g_resnet6_instance.pth").read_bytes())
     for way in ("AtoB", "BtoA"):
-        done = export(folder, form=form, direction=way)  # type: ignore[arg-type]
+        done = export(folder, form=form, direction=way)
         assert done.files[0] == Path(f"zebras-{way}.{form}")
-        file, theirs = i2i.load(done.files[0], device="cpu"), i2i.load(folder, direction=way, device="cpu")  # type: ignore[arg-type]
+        file, theirs = i2i.load(done.files[0], device="cpu"), i2i.load(folder, direction=way, device="cpu")
         assert (file.data.direction, told(file)) == (way, told(theirs))
         np.testing.assert_allclose(
             file.translate(drawing(9, 13, 3)).astype(int), theirs.translate(drawing(9, 13, 3)), atol=1
@@ -242,14 +246,24 @@ def test_mistakes_are_found_before_anything_is_written(tiny: Tiny, tmp_path: Pat
         ("run", "cats.pt2", {"form": "onnx"}, r"--format onnx: cats\.pt2 ends in \.pt2; call it cats\.onnx"),
         ("run", None, {"dropout": "sample"}, "samples its dropout, and a graph draws no random numbers; add --dropout"),
         ("run", "x.safetensors", {"pixels": "uint8"}, "--pixels uint8: a safetensors file holds weights"),
-        ("run", None, {"direction": "BtoA"}, "translates AtoB alone"),
+        ("run", "out/cats.onnx", {"direction": "BtoA"}, "translates AtoB alone"),
         ("rum", None, {}, "rum: does not exist"),
     ):
         with pytest.raises(UserError, match=line):
             export(Path(path), Path(output) if output else None, **options)  # type: ignore[arg-type]
     assert not list(tmp_path.glob("*.onnx"))
+    assert not Path("out").exists()
+
+
+def test_sampled_dropout_is_kept_with_the_weights(tiny: Tiny) -> None:
+    tiny("run", "train.steps=1")  # of 6 levels, one of which drops out
+    Path("there.safetensors").touch()
     export(Path("run"), Path("there.safetensors"), dropout="sample", overwrite=True)
-    assert i2i.load("there.safetensors").policy.dropout == "sample"
+    images = torch.rand(1, 1, 64, 64) * 2 - 1
+    sampled, off = (i2i.load("there.safetensors", device="cpu", dropout=how) for how in (None, "off"))
+    assert not torch.equal(sampled.translate(images), off.translate(images))
+    wanted = i2i.load("run", device="cpu", dropout="sample").translate(images)
+    torch.testing.assert_close(sampled.translate(images), wanted)
 
 
 def test_files_of_others_and_damaged_descriptions_end_in_one_line(tiny: Tiny) -> None:

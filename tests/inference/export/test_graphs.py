@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from i2i.nn import InferencePolicy, ResNet, SRResNet, UNet, apply_policy
 from i2i.nn.heads import with_head
 
 SIZES = [(1, 32, 32), (3, 17, 8), (2, 5, 9), (1, 2, 3), (2, 4, 70)]
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "unet": lambda: UNet(3, 3, depth=3, ngf=2),
     "unet of 8 levels": lambda: UNet(3, 3, depth=8, ngf=1, norm="instance"),
     "unet that resizes": lambda: UNet(3, 3, depth=3, ngf=2, upsample="resize", dropout=0.5),
