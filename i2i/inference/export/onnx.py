@@ -14,8 +14,8 @@ from torch.export import ExportedProgram
 from i2i.errors import UserError
 from i2i.inference.export.graph import Input, first_line, inputs_of, quiet, trace
 
-OPSET = 18
-"""Version of the operators: the oldest that torch writes, which onnxruntime reads from 1.14 on."""
+OPSET, IR = 18, 8
+"""Versions of the operators, the oldest that torch writes, and of the format, the oldest that these belong to."""
 METADATA = "i2i"
 
 
@@ -63,9 +63,10 @@ def write(program: ExportedProgram, path: Path, inputs: Mapping[str, Input], met
         ) from error
     assert made is not None
     proto = made.model_proto
+    proto.ir_version = IR
     _name_sizes(proto.graph, inputs)
-    for node in proto.graph.node:
-        del node.metadata_props[:]  # where in which program it comes from
+    for part in (proto.graph, *proto.graph.input, *proto.graph.output, *proto.graph.node):
+        del part.metadata_props[:]  # of a later format: where in which program it comes from
     if metadata is not None:
         proto.metadata_props.add(key=METADATA, value=metadata)
     path.write_bytes(proto.SerializeToString())
