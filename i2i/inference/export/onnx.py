@@ -15,7 +15,7 @@ from i2i.errors import UserError
 from i2i.inference.export.graph import Input, first_line, inputs_of, quiet, trace
 
 OPSET, IR = 18, 8
-"""Versions of the operators, the oldest that torch writes, and of the format, the oldest that these belong to."""
+"""Versions of the operators, the oldest that torch writes, and of the format, the oldest that has these."""
 METADATA = "i2i"
 
 
