@@ -132,7 +132,7 @@ def trace(network: nn.Module, inputs: Mapping[str, Input]) -> ExportedProgram:
         ) from error
     # Guards ask that sizes lead to the memory layouts of the example, which no result depends on.
     program._guards_code = []
-    program.example_inputs = None
+    program.example_inputs = None  # large, and nobody asks for them
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # of the machine at hand, with its paths
     return program
