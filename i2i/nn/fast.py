@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,9 @@ _INPUT = torch.tensor(
         [0, 4, 0, -5, 0, 1],
     ]
 )
-_KERNEL = torch.tensor(
-    [[6.0, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64
-) / 24
+_KERNEL = (
+    torch.tensor([[6.0, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64) / 24
+)
 _OUTPUT = torch.tensor([[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 # Both sides of a transform at once, for tiles whose rows stand one behind the other.
 _TO_TILES, _FROM_TILES = torch.kron(_INPUT, _INPUT), torch.kron(_OUTPUT, _OUTPUT)
@@ -83,7 +83,7 @@ class FastConv2d(nn.Conv2d):
             cast(tuple[int, int], conv.dilation),
             conv.groups,
             conv.bias is not None,
-            cast(Literal["zeros", "reflect", "replicate", "circular"], conv.padding_mode),
+            conv.padding_mode,
             device="meta",
         )
         self.weight, self.bias = conv.weight, conv.bias
@@ -99,7 +99,7 @@ class FastConv2d(nn.Conv2d):
             x = input.to(self.weight.dtype)
             # Exported graphs are to have the convolution itself; the meta device has no values to transform.
             if self.transformed is None or x.device.type != "cpu" or torch.compiler.is_compiling():
-                return self._conv_forward(x, self.weight, self.bias)
+                return cast(Tensor, self._conv_forward(x, self.weight, self.bias))
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
             return winograd(pad(x, self._reversed_padding_repeated_twice, mode=mode), self.transformed, self.bias)
 
