@@ -169,10 +169,12 @@ class Translator:
         runtime: Runtime = "auto",
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._layout = precision.memory_format(None if runtime == "plain" else True)
+        # Random numbers are drawn in the order of the memory, on which sampled dropout's results are not to depend.
+        plain = runtime == "plain" or policy.dropout == "sample"
+        self._layout = precision.memory_format(None if plain else True)
         self.network = network.to(precision.device).to(memory_format=self._layout)
         apply_policy(self.network, policy)
-        if runtime != "plain":
+        if not plain:
             hasten(self.network, precision.dtype)
         self._batch_sizes: dict[tuple[int, int], int] = {}
         self._fitting = 0  # pixels of the largest batch that is known to fit into memory
@@ -190,7 +192,7 @@ class Translator:
             if reason := self._unfit_for_onnx():
                 raise UserError(f"--runtime onnx: {reason}")
             self._forward = to_onnx(self.network, in_channels)
-        elif runtime != "plain" and precision.device.type == "cuda" and policy.dropout == "off":
+        elif not plain and precision.device.type == "cuda":
             self._forward = Captured(self.network, say)
 
     def _unfit_for_onnx(self) -> str | None:
@@ -216,7 +218,7 @@ class Translator:
         if self.runtime != "auto" or self.tile is not None or self._unfit_for_onnx():
             return
         size = self.batch_size(*image.shape[:2])
-        if count < 2 * size or self._needs_tiles(size, *image.shape[:2]):
+        if self._needs_tiles(size, *image.shape[:2]):
             return
         images = to_model_range(_stacked([files.to_channels(image, self.in_channels)] * size))
         self.forward(images)  # sets libraries up
@@ -500,7 +502,7 @@ def _stacked(images: Sequence[files.Pixels]) -> Tensor:
     """Return images ``[H, W, C]`` as a batch ``[N, C, H, W]``: uint8, or floats in [0, 1] where one is uint16."""
     rows: Sequence[npt.NDArray[Any]] = images
     if any(image.dtype == np.uint16 for image in images):
-        rows = [to_floats(image) if image.dtype == np.uint16 else image / np.float32(255) for image in images]
+        rows = [to_floats(image) for image in images]
     return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
 
 
