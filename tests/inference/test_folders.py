@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from i2i.engine.fit import Outcome
 from i2i.engine.runs import start
 from i2i.errors import UserError
 from i2i.inference import Translator, folders
-from i2i.inference.folders import Input, plan, translate_jobs
+from i2i.inference.folders import Input, Job, plan, translate_jobs
 
 
 @pytest.fixture
@@ -154,6 +155,12 @@ def many_sizes(folder: Path, count: int) -> Path:
     return folder
 
 
+def told(tell: Callable[[], None], job: Job) -> Input:
+    """Read a job's input, and tell that it is being read."""
+    tell()
+    return job.read()
+
+
 def test_memory_stays_bounded(model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many files there are, few are in memory between being read and being written."""
     monkeypatch.setattr(folders, "MOST_WAITING", 20)
@@ -179,7 +186,7 @@ def test_memory_stays_bounded(model: Translator, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(folders, "_write", writing)
     monkeypatch.setattr(model, "begin", beginning)
-    watched = [replace(job, read=lambda job=job: (count(1), job.read())[1]) for job in jobs]  # type: ignore[misc]
+    watched = [replace(job, read=partial(told, partial(count, 1), job)) for job in jobs]
     assert translate_jobs(model, watched, batch_size=2).written == 120
     # Being read, waiting for their like, in two batches, on their way to the disk.
     assert most <= 2 * folders.THREADS + 20 + 1 + 2 * 2 + folders.THREADS + 2
@@ -212,7 +219,7 @@ def test_an_interruption_leaves_whole_files(model: Translator, tmp_path: Path) -
 
     read: list[str] = []
     jobs = plan(model, str(many_sizes(tmp_path / "many", 400)), tmp_path / "out", say=no_words)
-    watched = [replace(job, read=lambda job=job: (read.append(job.name), job.read())[1]) for job in jobs]  # type: ignore[misc]
+    watched = [replace(job, read=partial(told, partial(read.append, job.name), job)) for job in jobs]
     with pytest.raises(KeyboardInterrupt):
         translate_jobs(model, watched, 1, interrupt)
     written = list((tmp_path / "out").iterdir())

@@ -57,8 +57,8 @@ def test_every_runtime_paints_the_same(runtime: Any) -> None:
         # 8 bits hide much: in fp32 a hundredth of one of their steps is not reached.
         torch.testing.assert_close(fast.translate(batch), plain.translate(batch), atol=2 / 255 / 100, rtol=0)
     plain.tile = fast.tile = 64
-    tiled, expected = (model.translate_pixels(pictures(1, 70, 90))[0].astype(int) for model in (fast, plain))
-    assert np.abs(tiled - expected).max() <= 1
+    tiled, wanted = (model.translate_pixels(pictures(1, 70, 90))[0].astype(int) for model in (fast, plain))
+    assert np.abs(tiled - wanted).max() <= 1
 
 
 def test_bf16_differs_by_its_rounding() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from i2i.nn import ResNet, SRResNet, UNet, hasten, make_norm
-from i2i.nn.fast import FEWEST_CHANNELS, FastConv2d, _transformed, winograd
+from i2i.nn.fast import FEWEST_CHANNELS, FastConv2d, winograd, winograd_kernels
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (4, 8), (9, 7), (70, 33)])
@@ -23,25 +23,29 @@ def test_winograds_algorithm_convolves(height: int, width: int, biased: bool, mo
     x, weight = torch.randn(2, 5, height + 2, width + 2), torch.randn(7, 5, 3, 3)
     bias = torch.randn(7) if biased else None
     expected = conv2d(x.double(), weight.double(), None if bias is None else bias.double())
-    torch.testing.assert_close(winograd(x, _transformed(weight), bias).double(), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(winograd(x, winograd_kernels(weight), bias).double(), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
-def test_borders_are_those_of_the_convolution(mode: Any) -> None:
+@pytest.mark.parametrize("shape", [(FEWEST_CHANNELS, FEWEST_CHANNELS, (3, 3), (1, 1)), (4, 3, (7, 5), (3, 2))])
+def test_convolutions_keep_their_borders_and_biases(mode: Any, shape: Any) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(FEWEST_CHANNELS, FEWEST_CHANNELS, 3, padding=1, padding_mode=mode)).eval()
-    x = torch.randn(2, FEWEST_CHANNELS, 9, 6)
+    in_channels, out_channels, kernel_size, padding = shape
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, padding_mode=mode)
+    network = nn.Sequential(conv).eval()
+    x = torch.randn(2, conv.in_channels, 9, 6)
     with torch.no_grad():
         expected = network(x)
         hasten(network, torch.float32)
         assert isinstance(network[0], FastConv2d)
+        assert network[0].kernels is not None
         torch.testing.assert_close(network(x), expected, atol=1e-4, rtol=0)
 
 
 NETWORKS: dict[str, tuple[nn.Module, set[str]]] = {
     "resnet": (ResNet(3, 3, blocks=2, ngf=32), {"blocks", "encoder", "head"}),
     "unet": (UNet(1, 3, depth=3, ngf=4), set()),
-    "srresnet": (SRResNet(3, 3, scale=2, blocks=1), set()),
+    "srresnet": (SRResNet(3, 3, scale=2, blocks=1), {"head"}),
 }
 
 
