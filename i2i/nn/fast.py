@@ -35,7 +35,7 @@ _TO_TILES, _FROM_TILES = torch.kron(_INPUT, _INPUT), torch.kron(_OUTPUT, _OUTPUT
 FEWEST_CHANNELS = 128
 """With fewer, the transforms cost more than the multiplications that they save."""
 
-STRIP = 2**19
+STRIP = 2**20
 """Values of a map that are transformed at a time: more would leave the processor's cache."""
 
 MOST_OUTPUTS, SMALLEST_KERNEL = 4, 5
