@@ -36,9 +36,10 @@ from i2i.data.cats import draw_cat
 from i2i.inference import Translator
 from i2i.inference.folders import plan, translate_jobs
 from i2i.inference.runtimes import Runtime
+from i2i.machine import device_name
 from i2i.nn import InferencePolicy, InstanceNorm, ResNet, UNet
 from i2i.optim import Precision, PrecisionName, choose_device
-from tools.bench import device_name, own_peak_megabytes
+from tools.bench import own_peak_megabytes
 
 DRAWN = 20  # different pictures; the folder repeats them
 
