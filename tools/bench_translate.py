@@ -38,6 +38,7 @@ from i2i.inference.folders import plan, translate_jobs
 from i2i.inference.runtimes import Runtime
 from i2i.machine import device_name
 from i2i.nn import InferencePolicy, InstanceNorm, ResNet, UNet
+from i2i.nn.convolution import set_products
 from i2i.optim import Precision, PrecisionName, choose_device
 from tools.bench import own_peak_megabytes
 
@@ -71,6 +72,7 @@ def plain_network(name: str, device: torch.device) -> nn.Module:
     """Return a network with random weights and torch's own instance norm, as simple code has it."""
     torch.manual_seed(0)
     network = NETWORKS[name]().eval().to(device)
+    set_products(network, False)
     for parent in list(network.modules()):
         for key, child in parent.named_children():
             if isinstance(child, InstanceNorm):

@@ -27,6 +27,7 @@ from i2i.inference.runtimes import Captured, Forward, Runtime, seconds, to_onnx
 from i2i.inference.tiles import scattered, tiled
 from i2i.inference.trained import Direction, open_model
 from i2i.nn import InferencePolicy, Statistics, apply_policy, hasten
+from i2i.nn.convolution import set_products
 from i2i.nn.policy import shared_statistics
 from i2i.optim import Precision, PrecisionName, choose_device
 from i2i.seeding import torch_seeded
@@ -174,6 +175,7 @@ class Translator:
         self._layout = precision.memory_format(None if plain else True)
         self.network = network.to(precision.device).to(memory_format=self._layout)
         apply_policy(self.network, policy)
+        set_products(self.network, not plain)
         if not plain:
             hasten(self.network, precision.dtype)
         self._batch_sizes: dict[tuple[int, int], int] = {}

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from i2i.nn.convolution import Conv2d, ConvTranspose2d
+
 Way = tuple[Callable[[Tensor, Tensor, Tensor | None], Tensor], Callable[[Tensor], Tensor]]
 
 # Winograd's F(4x4, 3x3) as given by Lavin & Gray 2016 (Fast Algorithms for Convolutional Neural Networks, section 4.3):
@@ -48,7 +50,7 @@ def hasten(network: nn.Module, dtype: torch.dtype) -> None:
     Weights are cast once to the `dtype` that `torch.autocast` would cast them to in each forward. Reflected borders
     are made in that dtype, where autocast makes them in fp32 on a CPU. In fp32 on a CPU, 3x3 convolutions of many
     channels go by Winograd's algorithm, and large kernels to an image row by row. Layers of other classes than torch's
-    own stay as they are.
+    own and those of `i2i.nn.convolution` stay as they are.
 
     Args:
         network: is changed in place; its state keeps its names, with values in `dtype`.
@@ -56,7 +58,7 @@ def hasten(network: nn.Module, dtype: torch.dtype) -> None:
     """
     for parent in list(network.modules()):
         for name, child in parent.named_children():
-            if type(child) in (nn.Conv2d, nn.ConvTranspose2d):
+            if type(child) in (nn.Conv2d, nn.ConvTranspose2d, Conv2d, ConvTranspose2d):
                 child.to(dtype)
             if type(child) is nn.Conv2d and (child.padding_mode != "zeros" or _faster_way(child)):
                 setattr(parent, name, FastConv2d(child))

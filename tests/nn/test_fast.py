@@ -70,13 +70,14 @@ def test_networks_compute_the_same(name: str) -> None:
 def test_bf16_is_what_autocast_computes() -> None:
     """But for reflected borders, which are copies, and so equal in any dtype."""
     torch.manual_seed(0)
-    network = ResNet(3, 3, blocks=2, ngf=8).eval()
-    fast = copy.deepcopy(network)
-    hasten(fast, torch.bfloat16)
-    assert {value.dtype for value in fast.state_dict().values()} == {torch.bfloat16}
-    x = torch.rand(1, 3, 32, 32) * 2 - 1
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(fast(x), network(x), atol=0, rtol=0)
+    networks = (ResNet(3, 3, blocks=2, ngf=8), UNet(3, 3, depth=3, ngf=8, norm="instance"))
+    for network in networks:
+        fast = copy.deepcopy(network.eval())
+        hasten(fast, torch.bfloat16)
+        assert {value.dtype for value in fast.state_dict().values()} == {torch.bfloat16}
+        x = torch.rand(1, 3, 32, 32) * 2 - 1
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(fast(x), network(x), atol=0, rtol=0)
 
 
 def test_norms_keep_their_values_in_fp32() -> None:
