@@ -25,6 +25,7 @@ from i2i.nn.catalogue import (
 from i2i.nn.conditioning import Conditioning, Critic
 from i2i.nn.dcgan import DCGANCritic, DCGANCriticConfig, DCGANGenerator, DCGANGeneratorConfig, smallest_square
 from i2i.nn.diffaugment import diff_augment
+from i2i.nn.fast import hasten
 from i2i.nn.frozen import frozen
 from i2i.nn.heads import Output
 from i2i.nn.init import PAPER_GAINS, Init, initialise
@@ -105,6 +106,7 @@ __all__ = [
     "fitted_to_size",
     "forward_each",
     "frozen",
+    "hasten",
     "inference_mode",
     "initialise",
     "make_norm",

@@ -147,5 +147,15 @@ def _normalise_each_image(
 ) -> Tensor:
     if shared is not None:
         return shared.normalise(x, weight, bias, eps)
+    if not torch.compiler.is_compiling() and x.device.type == "cpu" and _is_channels_last(x):
+        # Batch norm of one image is the same and keeps the layout, where torch's instance norm copies to and fro.
+        images = [
+            torch.batch_norm(image, weight, bias, None, None, True, 0.0, eps, False) for image in torch.split(x, 1)
+        ]
+        return images[0] if len(images) == 1 else torch.cat(images)
     # torch.nn.functional.instance_norm without its check of the size.
     return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
