@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from i2i import world
 from i2i.data.files import BrokenImage
 from i2i.data.images import ImageSet, Place
 from i2i.seeding import numpy_generator
 
 
 class Stream(Sampler[list[Place]]):
-    """Batches of (index, epoch): the shuffled epochs laid end to end and cut into batches of equal size.
+    """Each step's samples as (index, epoch): the shuffled epochs laid end to end and cut into batches of equal size.
 
-    No image is dropped and no batch is short; a batch may hold the end of one epoch and the start of the next.
+    No image is dropped and no batch is short; a batch may hold the end of one epoch and the start of the next. Where
+    several processes train together, each yields its share of every batch.
 
     Args:
         count: number of examples.
@@ -29,10 +31,11 @@ class Stream(Sampler[list[Place]]):
         seed: the run's seed.
         start: the first step to yield.
         stop: the step to end before.
+        batches: how many batches a step takes.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
+    def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int, batches: int = 1) -> None:
+        self.count, self.batch_size, self.batches, self.seed = count, batch_size, batches, seed
         self.start, self.stop = start, stop
         self._order = lru_cache(maxsize=2)(self._shuffle)
 
@@ -41,8 +44,12 @@ class Stream(Sampler[list[Place]]):
 
     def __iter__(self) -> Iterator[list[Place]]:
         for step in range(self.start, self.stop):
-            positions = range(step * self.batch_size, (step + 1) * self.batch_size)
-            yield [(int(self._order(p // self.count)[p % self.count]), p // self.count) for p in positions]
+            batches = range(step * self.batches, (step + 1) * self.batches)
+            yield [place for number in batches for place in world.share(self._batch(number))]
+
+    def _batch(self, number: int) -> list[Place]:
+        positions = range(number * self.batch_size, (number + 1) * self.batch_size)
+        return [(int(self._order(p // self.count)[p % self.count]), p // self.count) for p in positions]
 
     def _shuffle(self, epoch: int) -> npt.NDArray[np.int64]:
         return numpy_generator(self.seed, "order", epoch).permutation(self.count)
@@ -57,16 +64,16 @@ def _start_worker(_: int) -> None:
 
 
 def training_loader(
-    dataset: ImageSet, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool
+    dataset: ImageSet, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool, batches: int = 1
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield the batches of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands them out.
+    """Yield what `Stream` says of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands it out.
 
     Raises:
         BrokenImage: a file that could be read before the run began cannot be read any more.
     """
     loader = DataLoader(
         _Guarded(dataset),
-        batch_sampler=Stream(len(dataset), batch_size, seed, start, stop),
+        batch_sampler=Stream(len(dataset), batch_size, seed, start, stop, batches),
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_start_worker,
@@ -96,8 +103,10 @@ def _collate(items: list[dict[str, Tensor] | BrokenImage]) -> dict[str, Tensor] 
     return broken or default_collate(items)
 
 
-def batches_in_order(dataset: ImageSet, batch_size: int, limit: int) -> Iterator[dict[str, Tensor]]:
-    """Yield the first `limit` examples in their order, as validation wants them."""
+def batches_in_order(
+    dataset: ImageSet, batch_size: int, limit: int, start: int = 0, every: int = 1
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the first `limit` examples in their order, as validation wants them; of their batches every so-manyth."""
     indices = range(min(limit, len(dataset)))
-    for first in range(0, len(indices), batch_size):
+    for first in range(start * batch_size, len(indices), every * batch_size):
         yield default_collate([dataset[index, 0] for index in indices[first : first + batch_size]])

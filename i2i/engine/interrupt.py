@@ -8,22 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+# what shells expect after a signal
+EXIT_CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Interruption:
-    """Whether the run was asked to stop, and by which signal."""
+    """Whether the run was asked to stop, and by which signal (a key of `EXIT_CODES`); 0: by none."""
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self.signal = 0
 
     def __bool__(self) -> bool:
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code that shells expect: 130 after Ctrl-C, 143 after SIGTERM, 0 if there was neither."""
-        return EXIT_CODES[self.signal] if self.signal is not None else 0
+        return self.signal != 0
 
 
 @contextmanager
@@ -40,7 +36,7 @@ def interruptible() -> Iterator[Interruption]:
     def ask(number: int, frame: FrameType | None) -> None:
         if request:
             raise KeyboardInterrupt
-        request.signal = signal.Signals(number)
+        request.signal = number
 
     before = {number: signal.signal(number, ask) for number in EXIT_CODES}
     try:

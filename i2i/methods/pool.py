@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from i2i import world
+
 
 class ImagePool:
     """Keeps generated images and hands out old ones in the place of new ones, half of the time.
@@ -27,6 +29,7 @@ class ImagePool:
         images = images.detach()
         if self.size == 0:
             return images
+        images = world.gathered(images)  # every process keeps the same pool
         if self.images is None:
             self.images = images.new_zeros(self.size, *images.shape[1:])
         handed_out = images.clone()
@@ -38,7 +41,7 @@ class ImagePool:
                 place = int(torch.randint(self.size, ()))
                 handed_out[index] = self.images[place]
                 self.images[place] = image
-        return handed_out
+        return world.share(handed_out)
 
     def state(self) -> dict[str, Tensor]:
         """Return the images that are kept."""
