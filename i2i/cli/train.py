@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,7 +92,7 @@ def train(
     flags += map(parse_setting, settings or [])
 
     if devices is not None and devices > 1 and not is_supervised():
-        return launch(devices, context.obj)
+        return launch(devices, [sys.executable, "-m", "i2i", *context.obj])
     end_with_parent()
     with world.joined():
         return _train(name, data, flags, run_dir, resume)

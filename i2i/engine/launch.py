@@ -24,8 +24,8 @@ GRACE = 5.0  # seconds that the others have to end by themselves when one has fa
 PARENT, ADVICE = "I2I_PARENT", "I2I_ADVICE"  # in the environment of processes that were started here
 
 
-def launch(count: int, arguments: Sequence[str]) -> int:
-    """Run the command line `arguments` in `count` processes that train together, and return their exit code.
+def launch(count: int, command: Sequence[str]) -> int:
+    """Run `command` in `count` processes that train together, and return their exit code.
 
     A signal to stop is passed on to all of them, and they save and stop. When one ends otherwise, the rest are ended
     within seconds, and what it was and how to go on is printed.
@@ -43,7 +43,6 @@ def launch(count: int, arguments: Sequence[str]) -> int:
             try:
                 for rank in range(count):
                     own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-                    command = [sys.executable, "-m", "i2i", *arguments]
                     # Each in a session of its own: Ctrl-C comes to this process alone, which passes it on once.
                     processes.append(subprocess.Popen(command, env={**shared, **own}, start_new_session=True))
                 culprit = _first_failure(processes)
@@ -60,7 +59,7 @@ def _environment(count: int, advice: Path) -> dict[str, str]:
     told = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     told |= {PARENT: str(os.getpid()), ADVICE: str(advice)}
-    local = {"OMP_NUM_THREADS": str(max(1, count_cores() // count))}
+    local = {"OMP_NUM_THREADS": str(max(1, count_cores() // count)), "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if loopback := next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None):
         local["GLOO_SOCKET_IFNAME"] = loopback  # nothing here is for other machines
     return {**local, **os.environ, **told}
