@@ -32,6 +32,7 @@ from i2i.engine.health import verdict
 from i2i.engine.interrupt import EXIT_CODES, interruptible
 from i2i.engine.launch import advise, count_cores, resuming
 from i2i.engine.recorder import Divergence, Recorder
+from i2i.engine.stepping import Stepping, check_graph
 from i2i.engine.validation import Validator
 from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
 from i2i.errors import ProcessLost, UserError, did_you_mean
@@ -39,6 +40,7 @@ from i2i.inference.runs import checkpoints, folder_name, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
 from i2i.metrics import METRICS, Metric
+from i2i.nn.convolution import set_products
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
 
@@ -65,6 +67,9 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
         method: Method = kind(config.method, **kind.measures(data), optim=config.optim, precision=precision)
     for network in method.networks.values():
         network.to(memory_format=precision.memory_format(config.train.channels_last))
+        set_products(network, config.train.products)
+        if config.train.compile:
+            network.compile()
     return method
 
 
@@ -106,6 +111,7 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
     precision = Precision(config.train.precision, choose_device(config.train.device))
     method = build_method(config, data, precision)
     _check_watched(config, method)
+    check_graph(config.train.graph, method, precision)
     if config.train.init_from and checkpoint is None:
         _begin_with(open_model(config.train.init_from), method, console)
     state = TrainState(
@@ -272,13 +278,13 @@ class Loop:
         self._introduce()
         with interruptible() as interruption, torch_seeded(self.config.seed, "run", device=self.precision.device):
             self.watch.restart()
+            take_step = Stepping(self.method, self.precision, self.config.train.graph, self.ticker.say)
             for step, batch in self._batches():
                 torch.manual_seed(derive(self.config.seed, "step", step))  # dropout: a resumed run draws the same
                 lr_factor = self.state.schedule.factor(step / self.total)
                 for stepper in self.method.steppers.values():
                     stepper.set_lr_factor(lr_factor)
-                with self.precision.autocast():
-                    scalars = self.method.train_step(batch, step)
+                scalars = take_step(batch, step)
                 for ema in self.state.emas.values():
                     ema.update(step)
                 self.recorder.add(step, scalars, batch["index"])
