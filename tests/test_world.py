@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,32 +180,26 @@ def talk() -> dict[str, object]:
     }
 
 
-Found = dict[str, dict[str, Any]]
 KINDS: dict[str, Callable[[], dict[str, Tensor]]] = {"parts": parts, "means": means, "sames": sames}
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
-    """What came out in each of two processes."""
-    folder = tmp_path_factory.mktemp("world")
-    assert launch(2, [sys.executable, __file__, str(folder)]) == 0
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
+    assert launch(2, [sys.executable, __file__, str(tmp_path)]) == 0
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2))
+    for kind, together in (
+        ("parts", torch.cat),
+        ("means", lambda pair: sum(pair) / 2),
+        ("sames", lambda pair: pair[0]),
+    ):
+        for name, expected in KINDS[kind]().items():
+            found = [each[kind][name] for each in (one, other)]
+            assert kind != "sames" or torch.equal(*found), name
+            torch.testing.assert_close(together(found), expected, msg=lambda text, name=name: f"{name}: {text}")  # type: ignore[misc]
+    assert_all_heed_what_one_sees(one["mishaps"], other["mishaps"])
+    assert_they_agree(one["talk"], other["talk"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_two_processes_compute_what_one_does(processes: list[Found], kind: str) -> None:
-    whole = KINDS[kind]()
-    put_together = {"parts": torch.cat, "means": lambda values: torch.stack(values).mean(0), "sames": lambda v: v[0]}
-    for name, expected in whole.items():
-        found = [each[kind][name] for each in processes]
-        if kind == "sames":
-            assert torch.equal(*found), name
-        close = partial(torch.testing.assert_close, msg=lambda text, name=name: f"{name}: {text}")  # type: ignore[misc]
-        close(put_together[kind](found), expected)  # type: ignore[operator]
-
-
-def test_what_one_process_sees_all_heed(processes: list[Found]) -> None:
-    one, other = (each["mishaps"] for each in processes)
+def assert_all_heed_what_one_sees(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
     seeded()
     begun = nn.Linear(3, 1).weight
@@ -220,8 +213,7 @@ def test_what_one_process_sees_all_heed(processes: list[Found]) -> None:
     torch.testing.assert_close(one["other paths"], begun_pair - slopes)
 
 
-def test_processes_agree(processes: list[Found]) -> None:
-    one, other = (each["talk"] for each in processes)
+def assert_they_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
     for talk in (one, other):
         assert talk["agreed"] == (1, 5)
         assert talk["everyones"] == ["process 0", "process 1"]

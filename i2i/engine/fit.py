@@ -40,6 +40,7 @@ from i2i.inference.runs import checkpoints, folder_name, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
 from i2i.metrics import METRICS, Metric
+from i2i.nn import refuse_norms_apart
 from i2i.nn.convolution import set_products
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
@@ -65,7 +66,9 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
     with torch_seeded(config.seed, "init"):
         kind = METHODS[config.method.name]
         method: Method = kind(config.method, **kind.measures(data), optim=config.optim, precision=precision)
-    for network in method.networks.values():
+    for name, network in method.networks.items():
+        if world.size() > 1:
+            refuse_norms_apart(network, name)
         network.to(memory_format=precision.memory_format(config.train.channels_last))
         set_products(network, config.train.products)
         if config.train.compile:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from i2i import world
+
+ECHO = 2.0  # seconds
 # what shells expect after a signal
 EXIT_CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -17,6 +21,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal = 0
+        self.since = 0.0
 
     def __bool__(self) -> bool:
         return self.signal != 0
@@ -26,7 +31,9 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """Turn the first Ctrl-C or SIGTERM within the block into a flag; a second one interrupts at once.
 
-    Outside the main thread, where Python allows no handlers, the flag stays down.
+    Where several processes train together, those of the first `ECHO` seconds count as one: the terminal sends a signal
+    to all of them, and torchrun passes it on as well. Outside the main thread, where Python allows no handlers, the
+    flag stays down.
     """
     request = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -34,9 +41,10 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if request:
+        if not request:
+            request.signal, request.since = number, time.monotonic()
+        elif world.planned().size == 1 or time.monotonic() - request.since > ECHO:
             raise KeyboardInterrupt
-        request.signal = number
 
     before = {number: signal.signal(number, ask) for number in EXIT_CODES}
     try:

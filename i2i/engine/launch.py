@@ -48,7 +48,9 @@ def launch(count: int, command: Sequence[str]) -> int:
                 culprit = _first_failure(processes)
             finally:
                 _end(processes)
-        return _verdict(processes, culprit, bool(passed_on), advice)
+        if passed_on and (culprit is None or processes[culprit].returncode < 0):
+            return 128 + passed_on[0] if any(process.returncode for process in processes) else 0
+        return _verdict(processes, culprit, advice)
 
 
 def _environment(count: int, advice: Path) -> dict[str, str]:
@@ -98,8 +100,8 @@ def _first_failure(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
         codes = [process.poll() for process in processes]
         failed = [rank for rank, code in enumerate(codes) if code not in (None, 0, 130, 143)]
         if None not in codes or (deadline is not None and time.monotonic() > deadline):
-            # a process that fails because another one did may be seen before it
-            return next((rank for rank in failed if codes[rank] != LOST), failed[0] if failed else None)
+            # those that failed because another one did may be seen before it
+            return next((rank for rank in failed if codes[rank] != LOST), None)
         if failed and deadline is None:
             deadline = time.monotonic() + GRACE
         time.sleep(0.05)
@@ -114,15 +116,11 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def _verdict(
-    processes: Sequence[subprocess.Popen[bytes]], culprit: int | None, asked_to_stop: bool, advice: Path
-) -> int:
+def _verdict(processes: Sequence[subprocess.Popen[bytes]], culprit: int | None, advice: Path) -> int:
     """Return the exit code of all, and say what became of the process that failed, if it could not say so itself."""
     if culprit is None:
         return max(process.returncode for process in processes)
     code = processes[culprit].returncode
-    if asked_to_stop and code < 0:
-        return 128 - code
     if code == 2:
         return 2
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i import world
+from i2i.errors import UserError
 
 Norm = Literal["batch", "instance", "group", "none"]
 
@@ -140,6 +141,20 @@ class GroupNorm(nn.GroupNorm):
             normalised = self.shared.normalise(groups, None, None, self.eps).flatten(1, 2)
             return normalised * self.weight[:, None, None] + self.bias[:, None, None]
         return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+def refuse_norms_apart(network: nn.Module, name: str) -> None:
+    """Refuse to train a network in several processes whose batch norm knows nothing of them.
+
+    Raises:
+        UserError: a batch norm is not of `i2i.nn`.
+    """
+    for layer, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, _AcrossProcesses):
+            raise UserError(
+                f"{name}: layer '{layer}' is a {type(module).__name__}, which would normalise the images of each "
+                "process by themselves; build the network with i2i.nn.BatchNorm, or train in one process"
+            )
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:

@@ -10,16 +10,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cv2
 import pytest
 import torch
 from rich.console import Console
 
 from i2i import world
-from i2i.config import Layer
+from i2i.cli import main
 from i2i.engine.config import compose
 from i2i.engine.launch import launch
 from i2i.engine.runs import go_on, start
@@ -131,6 +131,9 @@ def terms(real, fake):  # called once in every step
             time.sleep(1)
         if what == "failed":
             raise ArithmeticError("on purpose")
+        if what == "deleted":
+            for photo in Path("photos").iterdir():
+                photo.unlink()
     return gan_loss("lsgan").discriminator(real, fake)
 
 
@@ -143,8 +146,8 @@ def train(name: str, run: str) -> None:
     start(config, source, Console(quiet=True), Path(run))
 
 
-def resume(steps: int) -> None:
-    go_on(Path("fateful"), [Layer("--steps", {"train": {"steps": steps, "epochs": None}})], Console(quiet=True))
+def resume() -> int:
+    return go_on(Path("fateful"), [], Console(quiet=True)).exit_code
 
 
 def typed(*words: str, fate: str = "none:0") -> subprocess.CompletedProcess[str]:
@@ -153,85 +156,109 @@ def typed(*words: str, fate: str = "none:0") -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture
+def place(tmp_path: Path, photos: Callable[..., Path]) -> Path:
     """Presets and images, in the working folder."""
-    from tests.conftest import blob_photo
-
-    folder = tmp_path_factory.mktemp("several")
     for name, (method, rest) in PRESETS.items():
-        (folder / f"{name}.yaml").write_text(f"method:{method}{rest}")
-    (folder / "fateful.py").write_text(FATEFUL)
+        (tmp_path / f"{name}.yaml").write_text(f"method:{method}{rest}")
+    fateful = (tmp_path / "pix2pix.yaml").read_text().replace("lambda_l1", "gan_loss: fateful:loss\n  lambda_l1")
+    (tmp_path / "fateful.yaml").write_text(fateful.replace("steps: 4", "steps: 8"))
+    (tmp_path / "fateful.py").write_text(FATEFUL)
     for name, count in (("photos", 8), ("heaps/trainA", 8), ("heaps/trainB", 9)):
-        (folder / name).mkdir(parents=True)
-        for index in range(count):
-            cv2.imwrite(str(folder / name / f"p{index}.png"), blob_photo(index, 72))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("I2I_DATA", str(folder / "i2i-data"))
-        patch.chdir(folder)
-        yield folder
+        photos(count, size=72, name=name)
+    return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def in_place(place: Path, own_data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(place)
-
-
-@pytest.fixture(scope="module")
-def killed(place: Path) -> tuple[subprocess.CompletedProcess[str], float]:
-    """What a command said whose second process was killed in step 4, and how long it took to end."""
-    preset = (place / "pix2pix.yaml").read_text()
-    preset = preset.replace("lambda_l1", "gan_loss: fateful:loss\n  lambda_l1").replace("steps: 4", "steps: 8")
-    (place / "fateful.yaml").write_text(preset)
-    words = ["fateful.yaml", "--data", "photos", "--run-dir", "fateful", "--devices", "2"]
-    done = typed(*words, fate="killed:4")
-    return done, time.time() - (place / "now").stat().st_mtime
-
-
-@pytest.fixture(scope="module")
-def interrupted(killed: object) -> subprocess.CompletedProcess[str]:
-    """What the command said that went on with that run, and was interrupted in its second step."""
-    return typed("--resume", "fateful", "--devices", "2", fate="interrupted:2")
-
-
-@pytest.fixture(scope="module")
-def four(place: Path, interrupted: object) -> None:
-    """All presets trained in four processes; the other run goes on in one, then in four."""
-    resume(6)
-    assert launch(4, [sys.executable, __file__]) == 0
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_four_processes_train_as_one_does(four: None, place: Path, name: str) -> None:
-    train(name, f"{name}-1")
-    assert_same_run(place / f"{name}-1", place / f"{name}-4")
-
-
-def test_a_killed_process_ends_the_others(killed: tuple[subprocess.CompletedProcess[str], float], place: Path) -> None:
-    done, seconds = killed
-    assert done.returncode == 1
-    line = done.stderr.strip()
-    assert line.startswith("error: process 1 of 2 was ended by SIGKILL (out of memory?), and so were the others; to go")
-    assert line.endswith("train --resume fateful --devices 2")
-    assert "\n" not in line
+# One test, for to start a process takes seconds.
+def test_runs_in_any_number_of_processes_are_those_of_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # in two processes, of which one is killed in its fourth step
+    done = typed("fateful.yaml", "--data", "photos", "--run-dir", "fateful", "--devices", "2", fate="killed:4")
+    seconds = time.time() - (place / "now").stat().st_mtime
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    said = "error: process 1 of 2 was ended by SIGKILL (out of memory?), and so were the others; to go on: "
+    assert done.stderr.startswith(said)
+    assert done.stderr.strip().endswith("train --resume fateful --devices 2")
     assert seconds < 10
 
+    # on from its last checkpoint in four, which train everything else before; Ctrl-C comes to the one that started them
+    monkeypatch.setenv("FATE", "interrupted:2")
+    assert launch(4, [sys.executable, __file__]) == 130
+    assert checkpoints(place / "fateful")[-1].name == "step_00000004"
 
-def test_an_interrupted_command_saves_and_says_how_to_go_on(
-    interrupted: subprocess.CompletedProcess[str], place: Path
-) -> None:
-    assert (interrupted.returncode, interrupted.stderr) == (130, "")
-    said = interrupted.stdout
-    assert said.count("stopped after step 4; to go on:") == 1
-    assert said.strip().endswith(f"train --resume {place / 'fateful'} --devices 2")
-    assert "processes: 2, each with 2 of a batch of 4" in said
-
-
-def test_a_run_goes_on_in_any_number_of_processes(four: None, place: Path) -> None:
-    train("fateful", "fateful-1")
+    # to the end in one
+    monkeypatch.setenv("FATE", "none:0")
+    assert resume() == 0
     facts = json.loads((place / "fateful" / "run.json").read_text())
-    assert (facts["status"], facts["last"], len(facts["sessions"])) == ("done", 8, 4)
+    assert (facts["status"], facts["last"], len(facts["sessions"])) == ("done", 8, 3)
+    train("fateful", "fateful-1")
     assert_same_run(place / "fateful-1", place / "fateful")
+    for name in PRESETS:
+        train(name, f"{name}-1")
+        assert_same_run(place / f"{name}-1", place / f"{name}-4")
+
+
+REFUSED = {
+    "a batch that does not divide": (["--batch-size", "3"], "choose --batch-size 4 for a new run"),
+    "more processes than GPUs": (["--device", "auto"], "add --device cpu"),
+    "one device for all": (["--device", "cuda:1"], "is one device"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_are_one_line(place: Path, case: str) -> None:
+    flags, reason = REFUSED[case]
+    done = typed("pix2pix.yaml", "--data", "photos", "--run-dir", "refused", "--devices", "2", *flags)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: ")
+    assert reason in done.stderr
+    assert not (place / "refused").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_command_saves_and_says_how_to_go_on(place: Path) -> None:
+    done = typed("fateful.yaml", "--data", "photos", "--run-dir", "run", "--devices", "2", fate="interrupted:3")
+    assert (done.returncode, done.stderr) == (130, "")
+    assert done.stdout.count("processes: 2, each with 2 of a batch of 4") == 1
+    assert done.stdout.count("stopped after step 3; to go on:") == 1
+    assert done.stdout.strip().endswith("train --resume run --devices 2")
+    assert checkpoints(place / "run")[-1].name == "step_00000003"
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_is_shown_once(place: Path) -> None:
+    done = typed("fateful.yaml", "--data", "photos", "--run-dir", "run", "--devices", "2", fate="failed:3")
+    assert done.returncode == 1
+    assert done.stderr.count("ArithmeticError: on purpose") == 1
+    assert "process 1 of 2: Traceback" in done.stderr
+    assert done.stderr.strip().endswith("train --resume run --devices 2")
+
+
+@pytest.mark.slow
+def test_a_file_that_goes_missing_stops_all_and_saves(place: Path) -> None:
+    done = typed("fateful.yaml", "--data", "photos", "--run-dir", "run", "--devices", "2", fate="deleted:3")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "put it back, then:" in done.stderr
+    assert checkpoints(place / "run")[-1].name in ("step_00000003", "step_00000004")
+
+
+@pytest.mark.slow
+def test_torchrun_starts_processes_as_well(place: Path) -> None:
+    words = ["fateful.yaml", "--data", "photos", "--run-dir", "fateful"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "i2i"]
+    done = subprocess.run([*launcher, "train", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("checkpoint: ")) == (0, 1)
+    train("fateful", "fateful-1")
+    assert_same_run(place / "fateful-1", place / "fateful")
+
+
+def test_devices_are_counted_from_one_and_torchrun_needs_none(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert main(["train", "pix2pix", "--devices", "0"]) == 2
+    assert "'--devices'" in capsys.readouterr().err
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "pix2pix", "--devices", "2"]) == 2
+    assert "leave --devices out" in capsys.readouterr().err
 
 
 if __name__ == "__main__":
@@ -239,4 +266,5 @@ if __name__ == "__main__":
     with world.joined():
         for preset in PRESETS:
             train(preset, f"{preset}-4")
-        resume(8)
+        code = resume()
+    sys.exit(code)
