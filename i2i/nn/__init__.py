@@ -28,6 +28,7 @@ from i2i.nn.diffaugment import diff_augment
 from i2i.nn.frozen import frozen
 from i2i.nn.heads import Output
 from i2i.nn.init import PAPER_GAINS, Init, initialise
+from i2i.nn.layers import Dropout
 from i2i.nn.mlp import MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
 from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, refuse_norms_apart, uses_bias
 from i2i.nn.patchgan import ChosenNorm, PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
@@ -65,6 +66,7 @@ __all__ = [
     "DCGANGenerator",
     "DCGANGeneratorConfig",
     "DiscriminatorConfig",
+    "Dropout",
     "GeneratorConfig",
     "GroupNorm",
     "Imported",
