@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from i2i import world
-from i2i.data import Data, to_model_range, training_loader
+from i2i.data import Data
 from i2i.data import files as image_files
 from i2i.data.files import BrokenImage
 from i2i.engine.checkpoint import (
@@ -28,9 +28,10 @@ from i2i.engine.checkpoint import (
     save_checkpoint,
 )
 from i2i.engine.config import RunConfig
+from i2i.engine.feeding import Feed, to_device
 from i2i.engine.health import verdict
 from i2i.engine.interrupt import EXIT_CODES, interruptible
-from i2i.engine.launch import advise, count_cores, resuming
+from i2i.engine.launch import advise, resuming
 from i2i.engine.recorder import Divergence, Recorder
 from i2i.engine.stepping import Stepping, check_graph
 from i2i.engine.validation import Validator
@@ -88,6 +89,7 @@ class Training:
         first: how many steps were taken before.
         total: how many there are to be.
         validator: judges the held-out images.
+        feed: gives the batches.
     """
 
     config: RunConfig
@@ -97,6 +99,7 @@ class Training:
     first: int
     total: int
     validator: Validator
+    feed: Feed
 
 
 def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | None = None) -> Training:
@@ -127,7 +130,7 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
         method,
         state.emas,
         data.held_out,
-        partial(_to_device, config, precision),
+        partial(to_device, device=precision.device, memory_format=precision.memory_format(config.train.channels_last)),
         config.seed,
         precision.device,
         config.train.metrics,
@@ -139,7 +142,8 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
         limit = 2 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
         _check_best(config.train.best, validator.judge(rows=1, limit=limit).scalars)
     total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
-    return Training(config, data, precision, state, first, total, validator)
+    feed = Feed(config, data.splits["train"], precision, console)
+    return Training(config, data, precision, state, first, total, validator, feed)
 
 
 def fit(training: Training, run: Path, console: Console) -> Outcome:
@@ -184,20 +188,6 @@ def _fits(model: TrainedModel, name: str, spec: Mapping[str, Any] | None) -> boo
     if trained is None or spec is None:
         return False
     return not trained.differing(spec["config"]) and spec["measures"] == trained.measures
-
-
-def _to_device(config: RunConfig, precision: Precision, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the batch with images, fp32 in [-1, 1], and labels on the device, and its indices where they were."""
-    layout, device = precision.memory_format(config.train.channels_last), precision.device
-    # Only copies from pinned memory, which CUDA alone has, may overlap with what follows.
-    images = {
-        name: to_model_range(tensor.to(device, non_blocking=tensor.is_pinned())).contiguous(memory_format=layout)
-        for name, tensor in batch.items()
-        if name not in ("index", "label")
-    }
-    if "label" in batch:
-        images["label"] = batch["label"].to(device, non_blocking=batch["label"].is_pinned())
-    return {**images, "index": batch["index"]}
 
 
 @contextmanager
@@ -253,7 +243,7 @@ class Loop:
     def __init__(self, training: Training, run: Path, console: Console) -> None:
         self.config, self.data, self.run, self.state = training.config, training.data, run, training.state
         self.precision, self.method, self.validator = training.precision, training.state.method, training.validator
-        self.first, self.total = training.first, training.total
+        self.first, self.total, self.feed = training.first, training.total, training.feed
         self.log_every = self.config.train.log_interval(self.total)
         self.validate_every = self.config.train.validation_interval(self.total)
         self.recorder = Recorder(self.method)
@@ -316,6 +306,7 @@ class Loop:
         sizes = ", ".join(f"{n} {count_parameters(net) / 1e6:.1f} M" for n, net in self.method.networks.items())
         where = f"{self.precision.device} in {self.precision.name}"
         self.ticker.say(f"{self.config.method.name}: {sizes} parameters, on {where}, {self.total} steps")
+        self.ticker.say(f"data: {self.feed.describe()}")
         if world.size() > 1:
             each = self.config.data.batch_size // world.size()
             self.ticker.say(f"processes: {world.size()}, each with {each} of a batch of {self.config.data.batch_size}")
@@ -331,19 +322,12 @@ class Loop:
 
     def _batches(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Yield each step and its batch on the device."""
-        config = self.config.data
-        workers = choose_workers(self.precision.device) if config.workers is None else config.workers
-        pin = self.precision.device.type == "cuda"
-        train = self.data.splits["train"]
-        per_step = self.config.method.batches_per_step
-        loader = training_loader(
-            train, config.batch_size, self.config.seed, self.first, self.total, workers, pin, per_step
-        )
+        batches = self.feed.batches(self.first, self.total)
         for step in range(self.first, self.total):
             batch, broken = None, None
             with self.watch.waiting():
                 try:
-                    batch = next(loader)
+                    batch = next(batches)
                 except BrokenImage as error:
                     broken = error
             if any(world.agreed(broken is not None)):  # in any process
@@ -353,7 +337,7 @@ class Loop:
                 hint = f"put it back, then: {resuming(self.run)}"
                 raise UserError(f"{gone} (it could be read before the run began); {hint}") from gone
             assert batch is not None
-            yield step, _to_device(self.config, self.precision, batch)
+            yield step, batch
 
     def _report(self, taken: int) -> None:
         """Write the mean scalars since the last report, if there was a step since."""
@@ -493,9 +477,3 @@ class Stopwatch:
     def since_save(self) -> float:
         """Return the seconds since the last checkpoint."""
         return time.monotonic() - self._saved
-
-
-def choose_workers(device: torch.device) -> int:
-    """Return how many loader processes a device wants: a GPU must not wait, a CPU needs its cores for the networks."""
-    cores = count_cores() // world.local_size()
-    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(2, cores // 4)

@@ -79,7 +79,8 @@ class Stepping:
         self._batch = {name: tensor.clone() for name, tensor in batch.items() if tensor.is_cuda}
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, stream=stream):
+            # The loader pins memory in a thread of its own meanwhile, which by default would end the recording.
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._scalars = self._as_written({**batch, **self._batch}, step)
         except RuntimeError as error:
             if self.insisted:
