@@ -6,7 +6,7 @@ The file runs itself in each of them: ``python test_world.py FOLDER`` writes the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def patches() -> nn.Conv2d:
 
 
 def parts() -> dict[str, Tensor]:
-    found = {}
+    found: dict[str, Tensor] = {}
     seeded()
     found["drawn"] = world.drawn(torch.randn, len(images(1)), 3)
     for layout in (torch.contiguous_format, torch.channels_last):
@@ -75,7 +75,7 @@ def parts() -> dict[str, Tensor]:
 
 
 def means() -> dict[str, Tensor]:
-    found = {}
+    found: dict[str, Tensor] = {}
     real, fake = images(1, seed=1), images(1, seed=2) + 0.5
     for name in GAN_LOSSES:
         loss = gan_loss(name)
@@ -104,7 +104,8 @@ def second_order() -> Tensor:
     loss = gan_loss("rasgan").d_loss(network(real), network(fake))
     (slope,) = torch.autograd.grad(loss, real, create_graph=True)
     # a process's slope is that of all losses, of which the whole batch's is the mean
-    (loss + (slope / world.size()).square().sum(1).mean() * BATCH**2).backward()
+    whole = loss + (slope / world.size()).square().sum(1).mean() * BATCH**2
+    torch.autograd.backward(whole)
     return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
 
@@ -114,21 +115,21 @@ def foreseen() -> Tensor:
     shift = torch.zeros((), dtype=torch.float64, requires_grad=True)
     fake = images(3, seed=2).double() + shift * images(3, seed=4).double()
 
-    def loss(weights: dict[str, Tensor]) -> Tensor:
+    def loss(weights: Mapping[str, Tensor]) -> Tensor:
         from torch.func import functional_call
 
         real = images(3, seed=1).double()
         answers = [functional_call(network, {**weights, **dict(network.named_buffers())}, (x,)) for x in (real, fake)]
         return gan_loss("nonsaturating").d_loss(*answers)
 
-    ahead = unrolled(network, loss, 2, torch.optim.SGD(network.parameters(), lr=0.5))  # type: ignore[arg-type]
-    loss(ahead).backward()  # type: ignore[no-untyped-call, arg-type]
+    ahead = unrolled(network, loss, 2, torch.optim.SGD(network.parameters(), lr=0.5))
+    torch.autograd.backward(loss(ahead))
     assert shift.grad is not None
     return shift.grad
 
 
 def sames() -> dict[str, Tensor]:
-    found = {}
+    found: dict[str, Tensor] = {}
     norm = BatchNorm(3).train()
     for step in range(2):
         norm(3 + 2 * images(3, 4, 4, seed=step))
@@ -149,18 +150,19 @@ def sames() -> dict[str, Tensor]:
 
 def mishaps() -> dict[str, Tensor]:
     """What one process sees alone."""
-    found = {}
+    found: dict[str, Tensor] = {}
     last = world.rank() == world.size() - 1
-    for precision in ("fp32", "fp16"):
+    for precision in (Precision("fp32"), Precision("fp16")):
         seeded()
         network = nn.Linear(3, 1)
-        stepper = Stepper({"D": network}, OptimConfig(lr=0.1), Precision(precision))  # type: ignore[arg-type]
+        stepper = Stepper({"D": network}, OptimConfig(lr=0.1), precision)
         loss = network(images(3)).mean()
         stepper.minimize(loss * torch.tensor(torch.inf if last else 1.0))
-        found |= {f"{precision} untouched": network.weight.detach(), f"{precision} skipped": stepper.skipped}
+        found |= {f"{precision.name} untouched": network.weight.detach()}
+        found[f"{precision.name} skipped"] = stepper.skipped
     seeded()
-    pair = nn.ModuleList([nn.Linear(3, 1), nn.Linear(3, 1)])
-    stepper = Stepper({"D": pair}, OptimConfig(name="sgd", lr=1.0))
+    pair = [nn.Linear(3, 1), nn.Linear(3, 1)]
+    stepper = Stepper({"D": nn.ModuleList(pair)}, OptimConfig(name="sgd", lr=1.0))
     stepper.minimize(pair[1 if last else 0](images(3)).mean())
     found["other paths"] = torch.cat([linear.weight.detach() for linear in pair])
     return found
