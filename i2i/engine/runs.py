@@ -213,6 +213,7 @@ def _status(run: Path, device: torch.device) -> Iterator[None]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": device_name(device),
+        "processes": world.size(),
     }
     _note(run, status="running", error=None, sessions=[*_notes(run).get("sessions", []), session])
     try:

@@ -53,7 +53,10 @@ def _device_of_its_own(name: str) -> str:
             f"this machine has no GPU for any of {count} processes; add --device cpu to train on its processors"
         )
     if gpus < count:
-        raise UserError(f"this machine has {gpus} GPUs for {count} processes; give it {gpus}, such as --devices {gpus}")
+        raise UserError(
+            f"each of {count} processes needs a GPU, and this machine has {gpus}; start {gpus}, such as by "
+            f"--devices {gpus}"
+        )
     return f"cuda:{world.local_rank()}"
 
 

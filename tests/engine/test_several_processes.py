@@ -20,6 +20,7 @@ from rich.console import Console
 
 from i2i import world
 from i2i.cli import main
+from i2i.data import Stream, open_data
 from i2i.engine.config import compose
 from i2i.engine.launch import launch
 from i2i.engine.runs import go_on, start
@@ -131,6 +132,8 @@ def terms(real, fake):  # called once in every step
             time.sleep(1)
         if what == "failed":
             raise ArithmeticError("on purpose")
+        if what == "spoilt":
+            real = real * float("nan")
         if what == "deleted":
             for photo in Path("photos").iterdir():
                 photo.unlink()
@@ -232,6 +235,17 @@ def test_an_error_in_one_process_is_shown_once(place: Path) -> None:
     assert done.stderr.count("ArithmeticError: on purpose") == 1
     assert "process 1 of 2: Traceback" in done.stderr
     assert done.stderr.strip().endswith("train --resume run --devices 2")
+
+
+@pytest.mark.slow
+def test_the_images_are_named_that_one_process_could_not_learn_from(place: Path) -> None:
+    done = typed("fateful.yaml", "--data", "photos", "--run-dir", "run", "--devices", "2", fate="spoilt:3")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    config, source = compose("fateful.yaml", "photos", [])
+    names = open_data(config.data, source, config.seed, lambda line: None).splits["train"].names
+    seen = [names[index] for index, _ in Stream(len(names), 4, config.seed, 2, 3).places(2)][2:]
+    assert f"loss/d was not finite at step 2 (images: {', '.join(seen)})" in done.stderr
+    assert "--devices 2 --lr 0.005" in done.stderr
 
 
 @pytest.mark.slow
