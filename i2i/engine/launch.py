@@ -48,9 +48,10 @@ def launch(count: int, command: Sequence[str]) -> int:
                 culprit = _first_failure(processes)
             finally:
                 _end(processes)
-        if passed_on and (culprit is None or processes[culprit].returncode < 0):
-            return 128 + passed_on[0] if any(process.returncode for process in processes) else 0
-        return _verdict(processes, culprit, advice)
+        codes = [process.returncode for process in processes]
+        if passed_on and (culprit is None or codes[culprit] < 0 or codes[culprit] == LOST):
+            return 128 + passed_on[0] if any(codes) else 0
+        return _verdict(codes, culprit, advice)
 
 
 def _environment(count: int, advice: Path) -> dict[str, str]:
@@ -101,7 +102,7 @@ def _first_failure(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
         failed = [rank for rank, code in enumerate(codes) if code not in (None, 0, 130, 143)]
         if None not in codes or (deadline is not None and time.monotonic() > deadline):
             # those that failed because another one did may be seen before it
-            return next((rank for rank in failed if codes[rank] != LOST), None)
+            return next((rank for rank in failed if codes[rank] != LOST), failed[0] if failed else None)
         if failed and deadline is None:
             deadline = time.monotonic() + GRACE
         time.sleep(0.05)
@@ -116,17 +117,20 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def _verdict(processes: Sequence[subprocess.Popen[bytes]], culprit: int | None, advice: Path) -> int:
+def _verdict(codes: Sequence[int], culprit: int | None, advice: Path) -> int:
     """Return the exit code of all, and say what became of the process that failed, if it could not say so itself."""
     if culprit is None:
-        return max(process.returncode for process in processes)
-    code = processes[culprit].returncode
+        return max(codes)
+    code = codes[culprit]
     if code == 2:
         return 2
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+    if code < 0:
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        how = f"was ended by {signal.Signals(-code).name}{hint}"
+    else:
+        how = "could not reach the others" if code == LOST else f"ended with exit code {code}"
     further = f"; {advice.read_text(encoding='utf-8')}" if advice.exists() else ""
-    print(f"error: process {culprit} of {len(processes)} {how}{hint}, and so were the others{further}", file=sys.stderr)
+    print(f"error: process {culprit} of {len(codes)} {how}, and so all were ended{further}", file=sys.stderr)
     return 1
 
 

@@ -178,7 +178,7 @@ def test_runs_in_any_number_of_processes_are_those_of_one(place: Path, monkeypat
     done = typed("fateful.yaml", "--data", "photos", "--run-dir", "fateful", "--devices", "2", fate="killed:4")
     seconds = time.time() - (place / "now").stat().st_mtime
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    said = "error: process 1 of 2 was ended by SIGKILL (out of memory?), and so were the others; to go on: "
+    said = "error: process 1 of 2 was ended by SIGKILL (out of memory?), and so all were ended; to go on: "
     assert done.stderr.startswith(said)
     assert done.stderr.strip().endswith("train --resume fateful --devices 2")
     assert seconds < 10
