@@ -11,7 +11,6 @@ import typer
 
 from i2i import __version__, world
 from i2i.cli import data, evaluate, import_, list_, sample, train, translate
-from i2i.engine.launch import LOST, is_supervised
 from i2i.errors import ProcessLost, UserError
 
 app = typer.Typer(
@@ -60,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell("stopped")
         return 130
     except ProcessLost as error:
+        from i2i.engine.launch import LOST, is_supervised
+
         if not is_supervised():  # who looks after the processes knows better which of them was the first
             _tell(f"error: {error}")
         return LOST

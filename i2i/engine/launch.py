@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 from i2i import world
-from i2i.engine.writers import typed
 from i2i.errors import UserError
 
 LOST = 75  # exit code of a process that could not go on because of another one (EX_TEMPFAIL)
@@ -142,6 +141,8 @@ def advise(advice: str) -> None:
 
 def resuming(run: Path) -> str:
     """Return what to type to go on with a run, in as many processes as now."""
+    from i2i.engine.writers import typed  # which the process that only looks after others does not need
+
     here = f"train --resume {run}"
     if PARENT in os.environ:
         return f"{typed('i2i')} {here} --devices {world.planned().size}"
