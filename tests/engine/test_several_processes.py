@@ -1,6 +1,6 @@
 """Runs in several processes equal those in one, whatever happens to them on the way.
 
-The file runs itself in each of four processes: ``python test_several_processes.py FOLDER`` trains there.
+The file runs itself in each of several processes: ``python test_several_processes.py PRESET...`` trains them.
 """
 
 from __future__ import annotations
@@ -82,6 +82,55 @@ PRESETS = {
 }
 HEAPS = {"cyclegan": "heaps"}
 
+MORE_PRESETS = {
+    "infogan": (
+        """
+  name: infogan
+  generator: {name: dcgan, ngf: 4}
+  discriminator: {name: dcgan, ndf: 4}
+  categories: [3]
+  gan_loss: rahinge
+  augment: [cutout]
+  latent: 6
+""",
+        REST % (0.01, 16, "", 4),
+    ),
+    "began": (
+        """
+  name: began
+  generator: {name: began, ngf: 4, repeats: 1}
+  discriminator: {name: began, ndf: 4, repeats: 1}
+  lambda_k: 0.1
+  latent: 6
+""",
+        REST % (0.01, 16, "", 4),
+    ),
+    "unrolled": (
+        """
+  name: gan
+  generator: {name: mlp, hidden: [8]}
+  discriminator: {name: dcgan, ndf: 4, norm: batch}
+  joint_batches: true
+  pack: 2
+  unroll: 2
+  latent: 6
+""",
+        REST % (0.01, 16, "", 4),
+    ),
+    "dragan": (
+        """
+  name: pix2pix
+  generator: {name: unet, depth: 6, ngf: 4, norm: instance}
+  discriminator: {name: patchgan, layers: 1, ndf: 4}
+  gan_loss: rsgan
+  penalties: [dragan, r1, r2]
+  lambda_penalty: 0.1
+  lambda_l1: 10
+""",
+        REST % (0.001, 64, EDGES, 4),
+    ),
+}
+
 
 def assert_same_run(one: Path, other: Path) -> None:
     """The last checkpoints hold the same up to rounding, and the same was reported."""
@@ -144,9 +193,9 @@ loss = replace(gan_loss("lsgan"), name="fateful", discriminator=terms)
 """
 
 
-def train(name: str, run: str) -> None:
+def train(name: str, run: str) -> int:
     config, source = compose(f"{name}.yaml", "heaps" if name == "cyclegan" else "photos", [])
-    start(config, source, Console(quiet=True), Path(run))
+    return start(config, source, Console(quiet=True), Path(run)).exit_code
 
 
 def resume() -> int:
@@ -162,7 +211,7 @@ def typed(*words: str, fate: str = "none:0") -> subprocess.CompletedProcess[str]
 @pytest.fixture
 def place(tmp_path: Path, photos: Callable[..., Path]) -> Path:
     """Presets and images, in the working folder."""
-    for name, (method, rest) in PRESETS.items():
+    for name, (method, rest) in {**PRESETS, **MORE_PRESETS}.items():
         (tmp_path / f"{name}.yaml").write_text(f"method:{method}{rest}")
     fateful = (tmp_path / "pix2pix.yaml").read_text().replace("lambda_l1", "gan_loss: fateful:loss\n  lambda_l1")
     (tmp_path / "fateful.yaml").write_text(fateful.replace("steps: 4", "steps: 8"))
@@ -185,7 +234,7 @@ def test_runs_in_any_number_of_processes_are_those_of_one(place: Path, monkeypat
 
     # on from its last checkpoint in four, which train everything else before; Ctrl-C comes to the one that started them
     monkeypatch.setenv("FATE", "interrupted:2")
-    assert launch(4, [sys.executable, __file__]) == 130
+    assert launch(4, [sys.executable, __file__, *PRESETS, "fateful"]) == 130
     assert checkpoints(place / "fateful")[-1].name == "step_00000004"
 
     # to the end in one
@@ -198,6 +247,14 @@ def test_runs_in_any_number_of_processes_are_those_of_one(place: Path, monkeypat
     for name in PRESETS:
         train(name, f"{name}-1")
         assert_same_run(place / f"{name}-1", place / f"{name}-4")
+
+
+@pytest.mark.slow
+def test_more_methods_in_two_processes(place: Path) -> None:
+    assert launch(2, [sys.executable, __file__, *MORE_PRESETS]) == 0
+    for name in MORE_PRESETS:
+        train(name, f"{name}-1")
+        assert_same_run(place / f"{name}-1", place / f"{name}-2")
 
 
 REFUSED = {
@@ -278,7 +335,5 @@ def test_devices_are_counted_from_one_and_torchrun_needs_none(monkeypatch: pytes
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with world.joined():
-        for preset in PRESETS:
-            train(preset, f"{preset}-4")
-        code = resume()
-    sys.exit(code)
+        codes = [resume() if name == "fateful" else train(name, f"{name}-{world.size()}") for name in sys.argv[1:]]
+    sys.exit(codes[-1])
