@@ -29,8 +29,9 @@ from i2i.nn.fast import hasten
 from i2i.nn.frozen import frozen
 from i2i.nn.heads import Output
 from i2i.nn.init import PAPER_GAINS, Init, initialise
+from i2i.nn.layers import Dropout
 from i2i.nn.mlp import MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
-from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
+from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, refuse_norms_apart, uses_bias
 from i2i.nn.patchgan import ChosenNorm, PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
 from i2i.nn.policy import (
     InferencePolicy,
@@ -66,6 +67,7 @@ __all__ = [
     "DCGANGenerator",
     "DCGANGeneratorConfig",
     "DiscriminatorConfig",
+    "Dropout",
     "GeneratorConfig",
     "GroupNorm",
     "Imported",
@@ -111,6 +113,7 @@ __all__ = [
     "initialise",
     "make_norm",
     "network_options",
+    "refuse_norms_apart",
     "refuse_small_images",
     "shared_statistics",
     "smallest_square",

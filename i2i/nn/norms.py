@@ -3,6 +3,8 @@
 All of them accept maps of any size. A map of one pixel has no variance: normalised by its own statistics it becomes
 zero, where torch's layers refuse it. Batch norm in training still refuses a single value per channel, which would spoil
 the running variance.
+
+Batch norm in training normalises by the images of all processes that train together (`i2i.world`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from typing import Literal, assert_never
 
 import torch
 from torch import Tensor, nn
+
+from i2i import world
+from i2i.errors import UserError
 
 Norm = Literal["batch", "instance", "group", "none"]
 
@@ -53,7 +58,39 @@ class SharedStatistics:
         self.count += count
 
 
-class BatchNorm(nn.BatchNorm2d):
+class _AcrossProcesses(nn.modules.batchnorm._BatchNorm):
+    """Batch norm whose batch, in training, is that of all processes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise `input` [N, C, ...]."""
+        if not self.training or world.size() == 1:
+            return super().forward(input)
+        wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+        mean, variance = world.moments(wide, [0, *range(2, input.ndim)])
+        self._remember(mean.detach(), variance.detach(), world.size() * input.numel() // input.shape[1])
+        columns = (-1, *[1] * (input.ndim - 2))
+        scale = (self.weight * torch.rsqrt(variance + self.eps)).view(columns)
+        return ((wide - mean.view(columns)) * scale + self.bias.view(columns)).to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Let the running statistics take in those of `count` values per channel."""
+        if count == 1:
+            raise ValueError("batch norm in training needs more than one value per channel, of all processes together")
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+
+
+class BatchNorm1d(_AcrossProcesses, nn.BatchNorm1d):
+    """Batch norm of vectors [N, C], with the state of `torch.nn.BatchNorm1d`."""
+
+
+class BatchNorm(_AcrossProcesses, nn.BatchNorm2d):
     """Batch norm (Ioffe & Szegedy 2015) that can normalise each image by its own statistics at inference.
 
     The state is that of `torch.nn.BatchNorm2d`.
@@ -104,6 +141,20 @@ class GroupNorm(nn.GroupNorm):
             normalised = self.shared.normalise(groups, None, None, self.eps).flatten(1, 2)
             return normalised * self.weight[:, None, None] + self.bias[:, None, None]
         return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+def refuse_norms_apart(network: nn.Module, name: str) -> None:
+    """Refuse to train a network in several processes whose batch norm knows nothing of them.
+
+    Raises:
+        UserError: a batch norm is not of `i2i.nn`.
+    """
+    for layer, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, _AcrossProcesses):
+            raise UserError(
+                f"{name}: layer '{layer}' is a {type(module).__name__}, which would normalise the images of each "
+                "process by themselves; build the network with i2i.nn.BatchNorm, or train in one process"
+            )
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
