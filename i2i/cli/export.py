@@ -29,6 +29,9 @@ def export(
     ] = "float",
     statistics: Statistics = None,
     dropout: Annotated[Literal["off", "sample"] | None, typer.Option(help="off, or sample as in training.")] = None,
+    licence: Annotated[
+        str, typer.Option(help="Of the weights, for the file and its card, such as CC-BY-4.0.")
+    ] = "unknown",
     overwrite: Overwrite = False,
     trust: Trust = False,
 ) -> None:
@@ -45,6 +48,7 @@ def export(
         pixels=pixels,
         statistics=statistics,
         dropout=dropout,
+        licence=licence,
         overwrite=overwrite,
         trust=trust,
     )

@@ -68,10 +68,9 @@ def model_card(file: Path, header: Mapping[str, Any], trained: TrainedNetwork, s
         **({"imported from": header["imported_from"]} if "imported_from" in header else {}),
         "written by": f"i2i {facts['i2i']}",
     }
-    found = measured(trained.file.parent)
-    step = found.pop("step", None)
+    found = {key: value for key, value in header["measured"].items() if key != "step"}
     front = {
-        "license": "unknown",
+        "license": header["licence"],
         "library_name": "i2i",
         "pipeline_tag": "unconditional-image-generation" if trained.kind == "noise_generator" else "image-to-image",
     }
@@ -88,14 +87,14 @@ def model_card(file: Path, header: Mapping[str, Any], trained: TrainedNetwork, s
         "## Measured",
         "",
         *(
-            [f"On validation images after {step} steps:", "", *_table(("metric", "value"), found)]
+            [f"On validation images after {header['measured']['step']} steps:", "", *_table(("metric", "value"), found)]
             if found
             else ["Nothing is recorded."]
         ),
         "",
         "## Licence",
         "",
-        "Unknown: whoever trained the model is to say it here, and at the top of this page.",
+        header["licence"] if header["licence"] != "unknown" else "Unknown: nobody said (`i2i export --licence`).",
         "",
         "## Use",
         "",

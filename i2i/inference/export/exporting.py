@@ -18,7 +18,7 @@ from i2i.data import to_model_range
 from i2i.data.derive import Derivation
 from i2i.errors import UserError
 from i2i.inference.export import onnx, pt2
-from i2i.inference.export.card import model_card, newest_sheet, run_of
+from i2i.inference.export.card import measured, model_card, newest_sheet, run_of
 from i2i.inference.export.graph import Exchanged, Pixels, first_line, inputs_of, to_pixels, trace
 from i2i.inference.runs import as_text, write_tensors
 from i2i.inference.sampler import load_sampler
@@ -91,6 +91,7 @@ def export(
     pixels: Pixels = "float",
     statistics: Statistics | None = None,
     dropout: Literal["off", "sample"] | None = None,
+    licence: str = "unknown",
     overwrite: bool = False,
     trust: bool = False,
 ) -> Exported:
@@ -109,6 +110,7 @@ def export(
         pixels: how images go in and come out of graphs.
         statistics: what batch norm divides by, instead of what the run's validation used.
         dropout: ``off`` or ``sample``, instead of what the run's validation used.
+        licence: of the weights, written into the file and its card; best an identifier of SPDX, such as CC-BY-4.0.
         overwrite: replace files that exist.
         trust: run the code that the model names as its network, if it is your own.
 
@@ -128,7 +130,7 @@ def export(
     sheet = newest_sheet(subject.model.path) if form == "safetensors" else None
     if not overwrite:
         _refuse_existing(output, form, sheet)
-    header = describe(subject, precision, pixels)
+    header = describe(subject, precision, pixels, licence)
     standing = next(folder for folder in output.absolute().parents if folder.is_dir())
     with tempfile.TemporaryDirectory(prefix=".export-", dir=standing) as folder:
         file = Path(folder, output.name)
@@ -160,8 +162,10 @@ def export(
     )
 
 
-def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels) -> dict[str, Any]:
+def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels, licence: str = "unknown") -> dict[str, Any]:
     """Return what a file says of itself: the header of a checkpoint's files, and under ``export`` how to use it.
+
+    Besides, the ``licence``, and what validation last ``measured``, by name and at which step.
 
     Of the latter, ``size_multiple`` is what height and width must divide by: 1, for the networks pad and crop by
     themselves; ``magnification`` is how many times larger than the input the output is; and ``inputs`` says how
@@ -189,6 +193,8 @@ def describe(subject: Subject, precision: ExportPrecision, pixels: Pixels) -> di
             "data": {**model.data.model_dump(mode="json"), **places},
             "seed": model.data_seed,
         },
+        "licence": licence,
+        "measured": measured(trained.file.parent),
         "export": {
             "i2i": __version__,
             "pixels": pixels,

@@ -69,7 +69,7 @@ def test_an_exported_file_is_the_same_model(form: str, tiny: Tiny, tmp_path: Pat
 
 def test_the_card_says_what_the_run_recorded(tiny: Tiny, tmp_path: Path) -> None:
     outcome = tiny("run", *SMALL)
-    export(Path("run"), Path("cats.safetensors"), precision="fp16")
+    export(Path("run"), Path("cats.safetensors"), precision="fp16", licence="CC-BY-4.0")
     card = Path("cats.md").read_text(encoding="utf-8")
     (sheet,) = (tmp_path / "run" / "samples").glob("*2.png")
     assert Path("cats.png").read_bytes() == sheet.read_bytes()
@@ -80,8 +80,11 @@ def test_the_card_says_what_the_run_recorded(tiny: Tiny, tmp_path: Path) -> None
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     (psnr,) = [row["val/psnr"] for row in map(json.loads, lines) if row["step"] == 2 and "val/psnr" in row]
     assert float(rows["val/psnr"]) == pytest.approx(psnr, rel=1e-3)
-    assert "license: unknown" in card
-    assert str(tmp_path) not in card + json.dumps(read_header(Path("cats.safetensors")))
+    header = read_header(Path("cats.safetensors"))
+    assert "license: CC-BY-4.0" in card
+    assert (header["licence"], header["measured"]["step"]) == ("CC-BY-4.0", 2)
+    assert header["measured"]["val/psnr"] == pytest.approx(psnr)
+    assert str(tmp_path) not in card + json.dumps(header)
     halved, weights = read_tensors(Path("cats.safetensors")), read_tensors(outcome.checkpoint / "G_ema.safetensors")
     for name, value in weights.items():
         expected = value if "running" in name or "num" in name else value.half()
