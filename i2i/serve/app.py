@@ -196,13 +196,17 @@ def create_app(menu: Menu, limits: Limits | None = None, hosts: Collection[str] 
 
 async def _refused(request: Request, error: Exception) -> Response:
     """Answer with one line of JSON that says what is wrong."""
-    status, headers = 400, None
+    status, headers = 400, dict[str, str]()
     match error:
         case UserError():
             status, reason = getattr(error, "status", 400), str(error)
-            headers = {"retry-after": "1"} if status == 503 else None
+            headers = {"retry-after": "1"} if status == 503 else {}
         case HTTPException():
-            status, reason, headers = error.status_code, f"{request.url.path}: {error.detail}", error.headers
+            status, reason, headers = (
+                error.status_code,
+                f"{request.url.path}: {error.detail}",
+                dict(error.headers or {}),
+            )
         case ClientDisconnect():
             reason = "the request was broken off"  # nobody hears it
         case _:

@@ -11,7 +11,7 @@ from typing import Any
 from i2i.data.derive import Edges
 from i2i.data.geometry import short_side_size
 from i2i.errors import UserError, did_you_mean
-from i2i.inference import Sampler, Translator, load, load_sampler, open_model
+from i2i.inference import Sampler, TrainedModel, Translator, load, load_sampler, open_model
 from i2i.inference.runs import STEP
 from i2i.inference.trained import Direction
 from i2i.optim import PrecisionName
@@ -87,10 +87,12 @@ class Translating:
 
     Attributes:
         name: what requests call it.
+        label: what it is, in words.
         ways: the directions it goes in; the first is that of its training.
     """
 
     name: str
+    label: str
     ways: Mapping[Direction, Way]
 
     def way(self, direction: Direction | None) -> Way:
@@ -107,12 +109,11 @@ class Translating:
 
     def describe(self) -> dict[str, Any]:
         """Return what the page must know, for JSON."""
-        label = next(iter(self.ways.values())).translator.describe()
         return {
             "name": self.name,
             "title": STAMP.sub("", self.name),
             "kind": "translate",
-            "label": label,
+            "label": self.label,
             "ways": [way.describe() for way in self.ways.values()],
         }
 
@@ -123,10 +124,12 @@ class Sampling:
 
     Attributes:
         name: what requests call it.
+        label: what it is, in words.
         sampler: makes them.
     """
 
     name: str
+    label: str
     sampler: Sampler
 
     def describe(self) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class Sampling:
             "name": self.name,
             "title": STAMP.sub("", self.name),
             "kind": "sample",
-            "label": self.sampler.describe(),
+            "label": self.label,
             "classes": list(self.sampler.classes),
             "size": self.sampler.shape[0],
             "channels": self.sampler.shape[2],
@@ -210,7 +213,7 @@ def open_menu(
         if opened.makes_noise_into_images:
             sampler = load_sampler(path, device=device, precision=precision, trust=trust)
             say(f"model: {sampler.describe()}")
-            models.append(Sampling(name, sampler))
+            models.append(Sampling(name, _label(sampler, opened, name), sampler))
             continue
         ways: dict[Direction, Way] = {}
         for direction in opened.directions:
@@ -218,8 +221,14 @@ def open_menu(
             _refuse_several_inputs(path, translator)
             say(f"model: {translator.describe()}")
             ways[direction] = Way(translator, find_examples(translator, say))
-        models.append(Translating(name, ways))
+        first = next(iter(ways.values())).translator
+        models.append(Translating(name, _label(first, opened, name), ways))
     return Menu(models)
+
+
+def _label(model: Translator | Sampler, opened: TrainedModel, name: str) -> str:
+    """Say what a model is; who sees the page need not learn where things lie on this machine."""
+    return model.describe().replace(str(opened.path), name)
 
 
 def _name_of(path: Path, taken: set[str]) -> str:

@@ -175,10 +175,7 @@ export class Board extends EventTarget {
   #down(event) {
     if (event.button !== 0 && event.button !== 5) return; // 5 is a stylus's eraser
     if (this.#pointer !== null) return; // a second finger draws nothing
-    event.preventDefault();
     this.#leave();
-    this.#canvas.focus({ preventScroll: true });
-    this.#cursor.hidden = true;
     this.#canvas.setPointerCapture(event.pointerId);
     this.#pointer = event.pointerId;
     const before = this.eraser;

@@ -75,9 +75,9 @@ export const compare = {
     forget();
     offerSizes();
     $("compare-hint").textContent = "drop a picture here, paste one, or choose it below";
-    $("derive-first").hidden = !way.derive || Boolean(way.ink);
-    $("derive-first").querySelector("span").textContent = `apply ${way.derive} first`;
-    $("derive").checked = Boolean(way.derive && way.ink); // of a model of drawings, the edges
+    $("derive-first").hidden = !way.derive;
+    $("derive-first").querySelector("span").textContent = `make it “${way.derive}” first`;
+    $("derive").checked = Boolean(way.derive && way.ink); // photos are what one has, and drawings what it takes
     $("compare").querySelector("[data-act=surprise]").hidden = !way.examples;
     wipe();
     if (kept) this.take(kept);

@@ -91,7 +91,7 @@ function begin(width, height) {
   const sheet = $("sheet");
   sheet.dataset.paper = way.wants_mask ? "photo" : ink === "black" ? "white" : "black";
   for (const stage of [sheet, $("result-stage")]) shape(stage, width, height);
-  const [least, most, usual] = way.wants_mask ? [6, 64, 20] : [1, 12, 2];
+  const [least, most, usual] = way.wants_mask ? [6, 64, 20] : [1, 10, 1.5];
   Object.assign($("width"), { min: least, max: most, step: way.wants_mask ? 2 : 0.5 });
   $("width").value = usual;
   board.pen = usual;
