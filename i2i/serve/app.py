@@ -143,7 +143,8 @@ class Service:
 
     async def health(self, request: Request) -> Response:
         """``GET /healthz``."""
-        return JSONResponse({"status": "ok", "models": len(self.menu.models), "waiting": len(self.batcher)})
+        work = {"running": self.batcher.running, "waiting": len(self.batcher)}
+        return JSONResponse({"status": "ok", "models": len(self.menu.models), **work})
 
 
 async def page(request: Request) -> Response:

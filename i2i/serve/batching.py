@@ -33,6 +33,9 @@ class Batcher:
         most_together: items in one batch.
         most_waiting: items that may wait; more are refused, so that memory stays bounded however many clients there
             are.
+
+    Attributes:
+        running: how many items are run now.
     """
 
     def __init__(self, most_together: int = MOST_TOGETHER, most_waiting: int = MOST_WAITING) -> None:
@@ -40,10 +43,12 @@ class Batcher:
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self.running = 0
         self._thread = threading.Thread(target=self._work, name="networks", daemon=True)
         self._thread.start()
 
     def __len__(self) -> int:
+        """How many items wait."""
         return len(self._waiting)
 
     def submit(self, key: Hashable, run: Callable[[Sequence[Item]], Sequence[Result]], item: Item) -> Future[Result]:
@@ -74,7 +79,9 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._next():
+            self.running = len(batch)
             _settle(batch)
+            self.running = 0
 
     def _next(self) -> list[_Job]:
         """Wait for a job and return it with those that may go along; nothing once all is done and closed."""

@@ -21,6 +21,7 @@ from i2i.data.derive import Edges
 from i2i.data.geometry import resize
 from i2i.engine.fit import Outcome
 from i2i.errors import UserError
+from i2i.inference.trained import Direction
 from i2i.serve.app import create_app
 from i2i.serve.models import Menu, open_menu
 from tests.serve.conftest import Client, pixels_of, png, way
@@ -40,13 +41,14 @@ def error_of(response: object, status: int) -> str:
 
 
 def test_a_translation_is_the_one_that_python_gives(client: Client, menu: Menu, photo: np.ndarray) -> None:
-    for name, direction, image in (
+    cases: list[tuple[str, Direction, np.ndarray]] = [
         (EDGES, "AtoB", photo[..., :1]),
         ("cycle", "AtoB", photo),
         ("cycle", "BtoA", photo[:50]),
         ("cycle", "AtoB", np.dstack([photo, photo[..., :1]])),  # transparency goes past the network
         ("enlarger", "AtoB", photo[:30, :40]),
-    ):
+    ]
+    for name, direction, image in cases:
         answer = client.post("/api/translate", params={"model": name, "direction": direction}, content=png(image))
         assert answer.headers["content-type"] == "image/png"
         np.testing.assert_array_equal(
@@ -264,7 +266,7 @@ def test_the_menu_says_what_a_page_must_know(client: Client) -> None:
     assert painter["ways"][0]["derive"] is None
     assert enlarger["ways"][0]["magnification"] == 2
     assert noise["classes"] == ["cat", "dog"]
-    assert client.get("/healthz").json() == {"status": "ok", "models": 5, "waiting": 0}
+    assert client.get("/healthz").json() == {"status": "ok", "models": 5, "running": 0, "waiting": 0}
 
 
 def test_examples_are_there_by_number(client: Client, menu: Menu) -> None:

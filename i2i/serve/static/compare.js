@@ -1,7 +1,7 @@
 // A picture before and after, with a slider between the two.
 
 import * as api from "./api.js";
-import { $, decode, download, shape, show, toast } from "./dom.js";
+import { $, decode, download, duration, shape, show, toast } from "./dom.js";
 
 const SIZES = [128, 256, 512, 768, 1024];
 
@@ -34,7 +34,8 @@ const latest = new api.Latest(async () => {
     shape($("both"), after.width, after.height);
     show($("before"), before);
     show($("after"), after);
-    $("compare-time").textContent = `${before.width} × ${before.height} to ${after.width} × ${after.height}, ${Math.round(performance.now() - began)} ms`;
+    const sizes = [before, after].map(({ width, height }) => `${width} × ${height}`);
+    $("compare-time").textContent = `${[...new Set(sizes)].join(" to ")}, ${duration(performance.now() - began)}`;
     settle();
   } catch (error) {
     toast(error.message);

@@ -56,6 +56,9 @@ export function shape(stage, width, height) {
 
 export const toBlob = (canvas) => new Promise((done) => canvas.toBlob(done, "image/png"));
 
+/** Say how long something took. */
+export const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
 /** Hand a file to the user. */
 export function download(blob, name) {
   const link = document.createElement("a");

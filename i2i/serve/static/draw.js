@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Board } from "./board.js";
-import { $, decode, download, say, shape, show, toBlob, toast } from "./dom.js";
+import { $, decode, download, duration, say, shape, show, toBlob, toast } from "./dom.js";
 
 const MASK = "#d2542f"; // how a mask is shown over its photo
 
@@ -47,7 +47,7 @@ const latest = new api.Latest(async () => {
     if (asked !== model || ways !== way || board.empty) return; // it is another model's by now
     result = image;
     show($("result"), picture);
-    $("draw-time").textContent = `${Math.round(performance.now() - began)} ms`;
+    $("draw-time").textContent = duration(performance.now() - began);
     settle();
   } catch (error) {
     toast(error.message);
@@ -91,8 +91,10 @@ function begin(width, height) {
   const sheet = $("sheet");
   sheet.dataset.paper = way.wants_mask ? "photo" : ink === "black" ? "white" : "black";
   for (const stage of [sheet, $("result-stage")]) shape(stage, width, height);
-  const [least, most, usual] = way.wants_mask ? [6, 64, 20] : [1, 10, 1.5];
-  Object.assign($("width"), { min: least, max: most, step: way.wants_mask ? 2 : 0.5 });
+  const [least, most, usual] = way.wants_mask
+    ? [1, Math.round(way.size / 4), Math.round(way.size / 16)]
+    : [1, 10, 1.5];
+  Object.assign($("width"), { min: least, max: most, step: way.wants_mask ? 1 : 0.5 });
   $("width").value = usual;
   board.pen = usual;
   hold(false);
