@@ -333,6 +333,6 @@ def test_one_result_is_asked_for_at_a_time_and_the_newest_drawing_wins(
     page.wait(lambda: page.settled() is not None and not under_way)
     assert most == 1
     assert len(sent) >= 2
-    rows = [round(row * 64 / 10) for row in range(2, 9)]
+    rows = [int(row * 64 / 10) for row in range(2, 9)]
     assert (sent[-1][rows, 32] == 0).all()  # all seven strokes
     np.testing.assert_array_equal(rgb(page.pixels("result")), original([sent[-1]])[0])
