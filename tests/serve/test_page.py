@@ -288,7 +288,7 @@ def test_the_keyboard_alone_draws_and_reaches_everything(visit: Callable[..., Pa
             drawn = page.pixels("ink")
             assert drawn is not None
             ink = 64 * np.argwhere(drawn[..., 3] > 128) / drawn.shape[0]  # in the model's pixels
-            np.testing.assert_allclose(ink.max(axis=0) - ink.min(axis=0), [5 + 1.5, 8 + 1.5], atol=0.5)
+            np.testing.assert_allclose(ink.max(axis=0) - ink.min(axis=0), [5 + 1, 8 + 1], atol=0.5)
     named = [name for name, *_ in reached]
     for name in ("model", "help", "ink", "pen", "eraser", "width", "undo", "clear", "Photo", "Surprise me", "Download"):
         assert name in named

@@ -1,7 +1,7 @@
 // What is drawn on: strokes and pictures on a transparent layer, with undo, for mouse, pen, finger and keyboard.
 
 const STEP = 4; // pixels of the model by which an arrow key moves the pen
-const SOLID = 100; // opacity from which a pixel counts as drawn: the models know lines without soft borders
+const SOLID = 115; // opacity from which a pixel counts as drawn: the models know lines without soft borders
 
 /**
  * A layer of ink in the model's own pixels, shown at the screen's.

@@ -93,7 +93,7 @@ function begin(width, height) {
   for (const stage of [sheet, $("result-stage")]) shape(stage, width, height);
   const [least, most, usual] = way.wants_mask
     ? [1, Math.round(way.size / 4), Math.round(way.size / 16)]
-    : [1, 10, 1.5];
+    : [1, 10, 1];
   Object.assign($("width"), { min: least, max: most, step: way.wants_mask ? 1 : 0.5 });
   $("width").value = usual;
   board.pen = usual;
