@@ -82,7 +82,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     memory["end"] = resident(arguments.pid)
     p50, p99 = np.percentile(times, [50, 99])
     return {
-        "model": model["label"],
+        "model": (model["ways"][0] if "ways" in model else model)["label"],
         "clients": arguments.clients,
         "requests": len(times),
         "errors": dict(failures),

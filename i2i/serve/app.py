@@ -40,6 +40,8 @@ from i2i.serve.work import (
 STATIC = Path(__file__).parent / "static"
 CODERS = 4
 """Images that are decoded, prepared and encoded at a time."""
+MOST_UNDER_WAY = 64
+"""Requests for images under way; more are refused before they are read, so that memory stays bounded."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +59,22 @@ class Service:
     def __init__(self, menu: Menu, limits: Limits, batcher: Batcher) -> None:
         self.menu, self.limits, self.batcher = menu, limits, batcher
         self.coders = CapacityLimiter(CODERS)
+        self.under_way = 0
+
+    @asynccontextmanager
+    async def _room(self) -> AsyncIterator[None]:
+        """Count a request for as long as it takes memory.
+
+        Raises:
+            Refusal: there are too many (503).
+        """
+        if self.under_way >= MOST_UNDER_WAY:
+            raise Refusal(503, f"{self.under_way} requests are under way already; try again in a moment")
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what takes the processor in a thread, so that the event loop stays free."""
@@ -97,23 +115,25 @@ class Service:
         """``POST /api/translate``: an image (and a mask) in, an image out."""
         query = read_query(TranslateQuery, request.query_params)
         way = self.menu.translating(query.model).way(query.direction)
-        image, mask = await self._image(request)
-        size = query.size
-        if query.derive:
-            image = await self._aside(derive, way, image, size=size, seed=query.seed, limits=self.limits)
-            size = None  # it has it
-        entry = await self._aside(prepare, way, image, mask, size=size, limits=self.limits)
-        key = id(way), entry.pixels.shape, entry.pixels.dtype, entry.deep
-        output = await asyncio.wrap_future(self.batcher.submit(key, translate_batch(way.translator), entry))
-        return await self._answer(await self._aside(finish, output, entry), query.format)
+        async with self._room():
+            image, mask = await self._image(request)
+            size = query.size
+            if query.derive:
+                image = await self._aside(derive, way, image, size=size, seed=query.seed, limits=self.limits)
+                size = None  # it has it
+            entry = await self._aside(prepare, way, image, mask, size=size, limits=self.limits)
+            key = id(way), entry.pixels.shape, entry.pixels.dtype, entry.deep
+            output = await asyncio.wrap_future(self.batcher.submit(key, translate_batch(way.translator), entry))
+            return await self._answer(await self._aside(finish, output, entry), query.format)
 
     async def derive(self, request: Request) -> Response:
         """``POST /api/derive``: a photo in, the model's input out, made of it as in training."""
         query = read_query(OfImage, request.query_params)
         way = self.menu.translating(query.model).way(query.direction)
-        image, _ = await self._image(request)
-        derived = await self._aside(derive, way, image, size=query.size, seed=query.seed, limits=self.limits)
-        return await self._answer(derived, query.format)
+        async with self._room():
+            image, _ = await self._image(request)
+            derived = await self._aside(derive, way, image, size=query.size, seed=query.seed, limits=self.limits)
+            return await self._answer(derived, query.format)
 
     async def example(self, request: Request) -> Response:
         """``GET /api/example``: a held-out image, such as the model takes."""
@@ -127,9 +147,10 @@ class Service:
         """``/api/sample``: images of noise, side by side."""
         query = read_query(SampleQuery, request.query_params)
         sampler = self.menu.sampling(query.model).sampler
-        noise = await self._aside(noise_of, sampler, query)
-        images = await asyncio.wrap_future(self.batcher.submit(id(sampler), sample_batch(sampler), noise))
-        return await self._answer(side_by_side(images), query.format)
+        async with self._room():
+            noise = await self._aside(noise_of, sampler, query)
+            images = await asyncio.wrap_future(self.batcher.submit(id(sampler), sample_batch(sampler), noise))
+            return await self._answer(side_by_side(images), query.format)
 
     async def models(self, request: Request) -> Response:
         """``GET /api/models``: the menu, and what a request may ask for."""

@@ -15,7 +15,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MOST_TOGETHER = 8
-MOST_WAITING = 64
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,13 @@ class Batcher:
 
     Args:
         most_together: items in one batch.
-        most_waiting: items that may wait; more are refused, so that memory stays bounded however many clients there
-            are.
 
     Attributes:
         running: how many items are run now.
     """
 
-    def __init__(self, most_together: int = MOST_TOGETHER, most_waiting: int = MOST_WAITING) -> None:
-        self.most_together, self.most_waiting = most_together, most_waiting
+    def __init__(self, most_together: int = MOST_TOGETHER) -> None:
+        self.most_together = most_together
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -60,12 +57,12 @@ class Batcher:
             item: what is run.
 
         Raises:
-            Refusal: too many wait already (503).
+            Refusal: it is closed (503).
         """
         future: Future[Result] = Future()
         with self._changed:
-            if self._closed or len(self._waiting) >= self.most_waiting:
-                raise Refusal(503, f"{len(self._waiting)} requests are waiting already; try again in a moment")
+            if self._closed:
+                raise Refusal(503, "the server is closing")
             self._waiting.append(_Job(key, run, item, future))
             self._changed.notify()
         return future

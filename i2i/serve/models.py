@@ -28,10 +28,12 @@ class Way:
 
     Attributes:
         translator: does it.
+        label: what it is, in words.
         examples: images to try it with.
     """
 
     translator: Translator
+    label: str = ""
     examples: Examples = ()
 
     @property
@@ -70,6 +72,7 @@ class Way:
         model = self.translator
         return {
             "direction": model.data.direction,
+            "label": self.label,
             "channels": [model.in_channels, model.out_channels],
             "size": model.data.image_size,
             "any_size": model.data.aspect == "crop",
@@ -87,12 +90,10 @@ class Translating:
 
     Attributes:
         name: what requests call it.
-        label: what it is, in words.
         ways: the directions it goes in; the first is that of its training.
     """
 
     name: str
-    label: str
     ways: Mapping[Direction, Way]
 
     def way(self, direction: Direction | None) -> Way:
@@ -113,7 +114,6 @@ class Translating:
             "name": self.name,
             "title": STAMP.sub("", self.name),
             "kind": "translate",
-            "label": self.label,
             "ways": [way.describe() for way in self.ways.values()],
         }
 
@@ -220,9 +220,8 @@ def open_menu(
             translator = load(path, direction=direction, device=device, precision=precision, tile="auto", trust=trust)
             _refuse_several_inputs(path, translator)
             say(f"model: {translator.describe()}")
-            ways[direction] = Way(translator, find_examples(translator, say))
-        first = next(iter(ways.values())).translator
-        models.append(Translating(name, _label(first, opened, name), ways))
+            ways[direction] = Way(translator, _label(translator, opened, name), find_examples(translator, say))
+        models.append(Translating(name, ways))
     return Menu(models)
 
 

@@ -90,10 +90,10 @@ def noise_maker() -> Sampler:
 def whole_menu() -> Menu:
     return Menu(
         [
-            Translating("20260101-120000-edges", "untrained", {"AtoB": Way(drawer(), Photos())}),
-            Translating("cycle", "untrained", cycle()),
-            Translating("painter", "untrained", {"AtoB": Way(painter())}),
-            Translating("enlarger", "untrained", {"AtoB": Way(enlarger())}),
+            Translating("20260101-120000-edges", {"AtoB": Way(drawer(), "untrained", Photos())}),
+            Translating("cycle", cycle()),
+            Translating("painter", {"AtoB": Way(painter())}),
+            Translating("enlarger", {"AtoB": Way(enlarger())}),
             Sampling("noise", "untrained", noise_maker()),
         ]
     )

@@ -22,6 +22,7 @@ from i2i.data.geometry import resize
 from i2i.engine.fit import Outcome
 from i2i.errors import UserError
 from i2i.inference.trained import Direction
+from i2i.serve import app
 from i2i.serve.app import create_app
 from i2i.serve.models import Menu, open_menu
 from tests.serve.conftest import Client, pixels_of, png, way
@@ -238,6 +239,19 @@ def test_mistakes_are_said_in_one_line(
     assert words in error_of(client.post("/api/translate", params=query, content=bodies[body]), status)
 
 
+def test_more_requests_than_memory_holds_are_refused_before_they_are_read(
+    client: Client, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "MOST_UNDER_WAY", 0)
+    answer = client.post("/api/translate", content=png(photo))
+    assert "under way already" in error_of(answer, 503)
+    assert answer.headers["retry-after"] == "1"
+    monkeypatch.setattr(app, "MOST_UNDER_WAY", 1)
+    for _ in range(3):  # each gives its place back, one that fails too
+        error_of(client.post("/api/translate", content=b"no image"), 415)
+        assert client.post("/api/translate", content=png(photo)).status_code == 200
+
+
 def test_unknown_places_and_methods_are_said_too(client: Client) -> None:
     assert "/api/nothing" in error_of(client.get("/api/nothing"), 404)
     assert "/api/translate" in error_of(client.get("/api/translate"), 405)
@@ -251,6 +265,7 @@ def test_the_menu_says_what_a_page_must_know(client: Client) -> None:
     assert edges["ways"] == [
         {
             "direction": "AtoB",
+            "label": "untrained",
             "channels": [1, 3],
             "size": 64,
             "any_size": False,
@@ -277,7 +292,7 @@ def test_examples_are_there_by_number(client: Client, menu: Menu) -> None:
 
 
 def test_other_people_s_pages_are_kept_out(menu: Menu) -> None:
-    app = create_app(menu, hosts={"127.0.0.1", "localhost", "[::1]"})
+    guarded = create_app(menu, hosts={"127.0.0.1", "localhost", "[::1]"})
     for host, status in (
         ("127.0.0.1:8000", 200),
         ("localhost", 200),
@@ -288,11 +303,11 @@ def test_other_people_s_pages_are_kept_out(menu: Menu) -> None:
         ("127.0.0.1.rebound.example:8000", 403),
         ("", 403),
     ):
-        answer = Client(app).get("/healthz", headers={"host": host})
+        answer = Client(guarded).get("/healthz", headers={"host": host})
         assert answer.status_code == status, host
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-    local = Client(app, base_url="http://localhost")
+    local = Client(guarded, base_url="http://localhost")
     assert local.get("/api/models", headers={"sec-fetch-site": "cross-site"}).status_code == 403
     assert local.get("/api/models", headers={"sec-fetch-site": "same-origin"}).status_code == 200
     assert local.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200  # somebody's link to it

@@ -54,7 +54,7 @@ function choose(name) {
 
 /** Show how a program asks for the same. */
 function explain() {
-  $("about").textContent = model.label;
+  $("about").textContent = (way ?? model).label;
   const at = location.origin;
   const named = `model=${encodeURIComponent(model.name)}`;
   const lines = [`curl ${at}/api/models`];
