@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from i2i.data.derive import Edges
 from i2i.data.geometry import short_side_size
 from i2i.errors import UserError, did_you_mean
@@ -212,6 +214,7 @@ def open_menu(
         opened = open_model(path)
         if opened.makes_noise_into_images:
             sampler = load_sampler(path, device=device, precision=precision, trust=trust)
+            sampler.sample([0], [0] if sampler.classes else None)
             say(f"model: {sampler.describe()}")
             models.append(Sampling(name, _label(sampler, opened, name), sampler))
             continue
@@ -219,6 +222,7 @@ def open_menu(
         for direction in opened.directions:
             translator = load(path, direction=direction, device=device, precision=precision, tile="auto", trust=trust)
             _refuse_several_inputs(path, translator)
+            _try(translator)
             say(f"model: {translator.describe()}")
             ways[direction] = Way(translator, _label(translator, opened, name), find_examples(translator, say))
         models.append(Translating(name, ways))
@@ -237,6 +241,12 @@ def _name_of(path: Path, taken: set[str]) -> str:
     return next(
         free for number in range(1, len(taken) + 2) if (free := f"{name}-{number}" if number > 1 else name) not in taken
     )
+
+
+def _try(translator: Translator) -> None:
+    """Translate once, so that what fails does so before anyone asks, and the first to ask need not wait for kernels."""
+    side = translator.data.image_size
+    translator.translate_pixels([np.zeros((side, side, translator.in_channels), np.uint8)])
 
 
 def _refuse_several_inputs(path: Path, translator: Translator) -> None:
