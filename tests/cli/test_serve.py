@@ -68,13 +68,13 @@ def test_the_newest_run_is_served_until_ctrl_c_and_a_running_request_is_finished
             pytest.fail(f"it did not begin: {said} {process.communicate()[1]}")
         assert said[0] == "run: runs/mine (the newest run)\n"
         assert said[1].startswith("model: runs/mine/checkpoints/step_00000001 (pix2pix")
-        image = np.full((1000, 1000, 1), 255, np.uint8)
+        image = np.full((800, 800, 1), 255, np.uint8)
         with ThreadPoolExecutor(1) as clients:
             running = clients.submit(httpx.post, f"{found[1]}/api/translate", content=png(image), timeout=60)
             while httpx.get(f"{found[1]}/healthz").json()["running"] == 0 and not running.done():
                 pass
             process.send_signal(signal.SIGINT)
-            assert pixels_of(running.result().content).shape == (1000, 1000, 3)
+            assert pixels_of(running.result().content).shape == (800, 800, 3)
         assert process.wait(20) == 130
         assert process.communicate()[1] == ""  # no traceback, no complaint
     finally:
