@@ -15,7 +15,7 @@ def serve(
         list[Path] | None,
         typer.Argument(
             metavar="[RUN ...]",
-            help="Runs, checkpoints, .pth files or folders of such; the newest run if left out.",
+            help="Runs, checkpoints, exported files, .pth files or folders of such; the newest run if left out.",
             show_default=False,
         ),
     ] = None,
