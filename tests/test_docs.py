@@ -16,6 +16,7 @@ from i2i.resources import find_yaml, resource_names
 
 ROOT = Path(__file__).parents[1]
 OF_OTHERS = {"--logdir", "--strict", "--eval"}  # flags of TensorBoard, mypy and the code that people come from
+OF_OTHERS |= {"--data-binary"}  # of curl
 OF_OTHERS |= {"--nnodes", "--nproc-per-node", "--node-rank", "--master-addr", "--master-port"}  # of torchrun
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

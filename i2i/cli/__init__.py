@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from i2i import __version__, world
-from i2i.cli import data, evaluate, export, import_, list_, sample, train, translate
+from i2i.cli import data, evaluate, export, import_, list_, sample, serve, train, translate
 from i2i.errors import ProcessLost, UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("translate")(translate.translate)
 app.command("sample")(sample.sample)
+app.command("serve")(serve.serve)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("import")(import_.import_)

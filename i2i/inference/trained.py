@@ -177,6 +177,17 @@ class TrainedModel:
     foreign: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def makes_noise_into_images(self) -> bool:
+        """Whether it makes images of noise (`i2i.inference.load_sampler`) and translates none."""
+        return any(network.kind == "noise_generator" for network in self.networks.values())
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The ways it translates, each by a generator of its own; that of its training first."""
+        ways = dict.fromkeys(network.translates[0] for network in self.networks.values() if network.translates)
+        return tuple(sorted(ways, key=lambda way: way != self.data.direction))
+
     def generator(self, direction: Direction | None = None) -> tuple[TrainedNetwork, Direction]:
         """Return the generator that translates in a direction, with averaged weights where there are any.
 
@@ -187,7 +198,7 @@ class TrainedModel:
             UserError: there is none.
         """
         generators = {way: network for network in self.networks.values() for way in network.translates}
-        if any(network.kind == "noise_generator" for network in self.networks.values()):
+        if self.makes_noise_into_images:
             raise UserError(
                 f"{self.path}: makes images of noise and translates none; type: i2i sample {self.path} OUTPUT "
                 "(from Python: i2i.inference.load_sampler)"
