@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -37,12 +39,13 @@ from i2i.config import Layer
 from i2i.data import drawn
 from i2i.data.cats import draw_cat
 from i2i.engine.config import RunConfig
+from i2i.methods import METHODS
 from i2i.seeding import numpy_generator
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = ("sh", "bash", "python", "yaml")
-SIDE = 48  # of images
+SIDE = 64  # of images
 STEPS = 2
 
 
@@ -143,6 +146,8 @@ class Shell:
         command, arguments = words[0], words[1:]
         if command == "i2i":
             assert main(arguments) == 0, f"this line failed: {line}"
+        elif command == "python" and Path(arguments[0]).exists():
+            run_script(*arguments)
         elif command == "cd":
             os.chdir(*arguments)
         elif command in GIVEN:
@@ -150,7 +155,16 @@ class Shell:
         else:
             python = Path(sys.executable).parent
             environment = {**os.environ, "PATH": f"{python}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-            subprocess.run(["bash", "-c", line], check=True, env=environment)
+            at = ROOT if line.startswith(("make ", "python tools/")) else None  # what is typed in the project's folder
+            subprocess.run(["bash", "-c", line], check=True, env=environment, cwd=at)
+
+
+def run_script(script: str, *arguments: str) -> None:
+    """Run a script as `python SCRIPT` does, in this process."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(script, run_name="__main__")
+    assert not end.value.code, f"{script} failed: {end.value.code}"
 
 
 def cats(folder: str, *numbers: str) -> None:
@@ -193,9 +207,22 @@ def small_cats(folder: str) -> None:
         cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
 
 
+def foreign(folder: str) -> None:
+    """Lay down what the CycleGAN-and-pix2pix code saves of a CycleGAN, small networks of its own making."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    fixtures = ROOT / "tests/fixtures/junyanz"
+    judge = torch.load(fixtures / "d_pixel_batch.pth", weights_only=True)
+    first = next(iter(judge))
+    judge[first] = judge[first][:, :3]  # it is pix2pix's, which sees the condition, too
+    for side in "AB":
+        shutil.copy(fixtures / "g_resnet6_instance.pth", f"{folder}/latest_net_G_{side}.pth")
+        torch.save(judge, f"{folder}/latest_net_D_{side}.pth")
+
+
 GIVEN: dict[str, Callable[..., None]] = {
     "cats": cats,
     "edges": edges,
+    "foreign": foreign,
     "beside": beside,
     "masks": masks,
     "small_cats": small_cats,
@@ -206,7 +233,8 @@ def small(config: RunConfig) -> RunConfig:
     """Return the configuration with the sizes that cost time made small."""
     sizes = {"ngf": 4, "ndf": 4, "blocks": 1, "hidden": (8,), "repeats": 1}
     method = {}
-    for part in ("generator", "discriminator"):
+    parts = () if config.train.init_from else ("generator", "discriminator")  # trained networks have their sizes
+    for part in parts:
         network = getattr(config.method, part)
         known = {key: value for key, value in sizes.items() if hasattr(network, key)}
         method[part] = network.model_copy(update=known)
@@ -238,6 +266,8 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 
     monkeypatch.setattr(i2i.engine.config, "compose", small_compose)
     monkeypatch.setattr(i2i.engine.runs, "go_on", two_steps_more)
+    for name, method in METHODS.items():
+        monkeypatch.setitem(METHODS, name, method)  # a page may replace one
     for name, parts in drawn.BUILTIN.items():
         few = [replace(part, count=4, painter=replace(part.painter, size=SIDE)) for part in parts]  # type: ignore[type-var]
         monkeypatch.setitem(drawn.BUILTIN, name, tuple(few))
