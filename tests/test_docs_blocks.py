@@ -24,11 +24,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -41,6 +43,8 @@ from i2i.data.cats import draw_cat
 from i2i.engine.config import RunConfig
 from i2i.methods import METHODS
 from i2i.seeding import numpy_generator
+
+Image = npt.NDArray[np.uint8]
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -99,9 +103,7 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 
 BLOCKS = {
-    str(page.relative_to(ROOT)): found
-    for page in PAGES
-    if (found := list(blocks_of(page.read_text(encoding="utf-8"))))
+    str(page.relative_to(ROOT)): found for page in PAGES if (found := list(blocks_of(page.read_text(encoding="utf-8"))))
 }
 
 
@@ -161,50 +163,37 @@ class Shell:
 
 def run_script(script: str, *arguments: str) -> None:
     """Run a script as `python SCRIPT` does, in this process."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [script, *arguments])
-        runpy.run_path(script, run_name="__main__")
-    assert not end.value.code, f"{script} failed: {end.value.code}"
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            assert not end.code, f"{script} failed: {end.code}"
 
 
-def cats(folder: str, *numbers: str) -> None:
-    """Draw eight cats, or those of these numbers."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for number in numbers or map(str, range(8)):
-        cat = draw_cat(numpy_generator("docs", int(number)), SIDE)
-        cv2.imwrite(f"{folder}/{int(number):03d}.png", cat[..., ::-1])
-
-
-def edges(folder: str) -> None:
-    """Draw the edges of the same cats."""
-    cats(folder)
-    for file in Path(folder).iterdir():
-        cv2.imwrite(str(file), 255 - cv2.Canny(cv2.imread(str(file)), 100, 200))
-
-
-def beside(folder: str) -> None:
-    """Draw pairs side by side."""
-    cats(folder)
-    for file in Path(folder).iterdir():
-        cat = cv2.imread(str(file))
-        grey = cv2.cvtColor(cv2.cvtColor(cat, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-        cv2.imwrite(str(file), np.hstack([grey, cat]))
-
-
-def masks(folder: str) -> None:
-    """Draw masks of the same names: a white square on black."""
+def fill(folder: str, change: Callable[[Image], Image]) -> None:
+    """Fill a folder with what is made of eight drawn cats."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number in range(8):
-        mask = np.zeros((SIDE, SIDE), np.uint8)
-        mask[10 + number : 25 + number, 10:30] = 255
-        cv2.imwrite(f"{folder}/{number:03d}.png", mask)
+        cat = draw_cat(numpy_generator("docs", number), SIDE)
+        cv2.imwrite(f"{folder}/{number:03d}.png", np.flip(change(cat), axis=2))
 
 
-def small_cats(folder: str) -> None:
-    """Draw the same cats at half the size."""
-    cats(folder)
-    for file in Path(folder).iterdir():
-        cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+def edges(cat: Image) -> Image:
+    """Return black edges on white."""
+    return np.repeat(255 - np.asarray(cv2.Canny(cat, 100, 200), np.uint8)[..., None], 3, axis=2)
+
+
+def beside(cat: Image) -> Image:
+    """Return a side-by-side pair."""
+    return np.hstack([edges(cat), cat])
+
+
+def mask(cat: Image) -> Image:
+    """Return a white square on black."""
+    marked = np.zeros_like(cat)
+    marked[10:30, 10:30] = 255
+    return marked
 
 
 def foreign(folder: str) -> None:
@@ -219,14 +208,15 @@ def foreign(folder: str) -> None:
         torch.save(judge, f"{folder}/latest_net_D_{side}.pth")
 
 
-GIVEN: dict[str, Callable[..., None]] = {
-    "cats": cats,
-    "edges": edges,
+GIVEN: dict[str, Callable[[str], None]] = {
+    "cats": partial(fill, change=lambda cat: cat),
+    "small_cats": partial(fill, change=lambda cat: cat[::2, ::2]),
+    "edges": partial(fill, change=edges),
+    "beside": partial(fill, change=beside),
+    "masks": partial(fill, change=mask),
     "foreign": foreign,
-    "beside": beside,
-    "masks": masks,
-    "small_cats": small_cats,
 }
+"""What makes a folder that a page takes for granted."""
 
 
 def small(config: RunConfig) -> RunConfig:

@@ -88,7 +88,8 @@ def picture() -> str:
         for index, name in enumerate(LOSSES)
     ]
     key = "".join(
-        f'<path d="M{x},18 h28" stroke="{COLOURS[who]}" stroke-width="2.5" {dash}/><text x="{x + 34}" y="22">{words}</text>'
+        f'<path d="M{x},18 h28" stroke="{COLOURS[who]}" stroke-width="2.5" {dash}/>'
+        f'<text x="{x + 34}" y="22">{words}</text>'
         for who, x, dash, words in (
             ("G", 30, "", "pushes G to raise the logit"),
             ("D", 250, 'stroke-dasharray="7 4"', "pushes D to lower it"),
