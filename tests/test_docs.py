@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def flags_of_ours() -> set[str]:
     commands = [typer.main.get_command(app)]
-    flags = set()
+    flags = {"--help"}
     for command in commands:
         commands += getattr(command, "commands", {}).values()  # grows while it is walked
         flags |= {name for parameter in command.params for name in parameter.opts}
@@ -55,6 +55,28 @@ def test_the_table_of_data_sets_says_what_the_recipes_say() -> None:
             known[name] = [recipe.size, recipe.terms, *checks]
         assert f"`{name}`" in text
     assert known == {name: cells for name, cells in rows.items() if name not in ("name", "---")}
+
+
+def test_the_site_builds_strictly_and_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mkdocstrings_handlers.python")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    monkeypatch.chdir(ROOT)  # where the extension of the reference lies
+    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
+    build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(tmp_path)))  # a broken link ends it
+    for page in tmp_path.rglob("*.html"):
+        fetched = re.findall(r"<(?:script|link|img|iframe)[^>]* (?:src|href)=\"?(?:https?:)?//[^>]*>", page.read_text())
+        assert not fetched
+    reference = (tmp_path / "reference" / "losses.html").read_text(encoding="utf-8")
+    assert 'id="i2i.losses.gan.gan_loss"' in reference
+    assert 'href="#i2i.losses.penalties.gradients_at"' in reference  # a name in a docstring leads to what it names
+
+
+def test_pages_say_nothing_of_files_that_are_not_there() -> None:
+    for page in PAGES:
+        for name in re.findall(r"`((?:tools|tests|configs|datasets|i2i)/[\w/.-]+)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists() or "NAME" in name, f"{page.name}: {name}"
 
 
 def _cells(line: str) -> list[str]:

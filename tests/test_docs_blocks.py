@@ -168,7 +168,8 @@ def run_script(script: str, *arguments: str) -> None:
         try:
             runpy.run_path(script, run_name="__main__")
         except SystemExit as end:
-            assert not end.code, f"{script} failed: {end.code}"
+            if end.code:
+                raise AssertionError(f"{script} failed with {end.code}") from end
 
 
 def fill(folder: str, change: Callable[[Image], Image]) -> None:
