@@ -20,7 +20,7 @@ FLOORS = (
     {"inference"},
     {"methods"},
     {"metrics", "optim", "losses", "nn", "data"},
-    {"resources", "config", "errors", "seeding", "weights", "__init__", "__main__"},
+    {"resources", "config", "errors", "seeding", "weights", "machine", "__init__", "__main__"},
 )
 LEVEL = {room: len(FLOORS) - number for number, floor in enumerate(FLOORS) for room in floor}
 

@@ -31,6 +31,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from i2i.machine import processor
 from i2i.methods.gan import GAN, GANConfig
 from i2i.nn import MLPCriticConfig, MLPGeneratorConfig
 from i2i.optim import OptimConfig
@@ -223,7 +224,7 @@ def main() -> None:
     if arguments.json:
         result = {
             "command": "python tools/modes.py " + " ".join(sys.argv[1:]),
-            "device": f"one core of {os.cpu_count()}, {_processor()}",
+            "device": f"one core of {os.cpu_count()}, {processor()}",
             "torch": torch.__version__,
             "python": platform.python_version(),
             "common": COMMON,
@@ -251,12 +252,6 @@ def _said(value: Any) -> str:
     if isinstance(value, tuple):
         return " and ".join(map(_said, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

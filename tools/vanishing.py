@@ -28,6 +28,7 @@ from torch import Tensor
 
 from i2i.data.cats import draw_cat
 from i2i.losses import gan_loss
+from i2i.machine import processor
 from i2i.methods.gan import GAN, GANConfig
 from i2i.nn import frozen
 from i2i.optim import OptimConfig
@@ -130,7 +131,7 @@ def main() -> None:
     if arguments.json:
         result = {
             "command": "python tools/vanishing.py " + " ".join(sys.argv[1:]),
-            "device": f"one core of {os.cpu_count()}, {_processor()}",
+            "device": f"one core of {os.cpu_count()}, {processor()}",
             "torch": torch.__version__,
             "python": platform.python_version(),
             "networks": f"the preset gan's at {SIZE} px, batch {BATCH}, Adam 2e-4 with betas 0.5 and 0.999; G stays",
@@ -140,12 +141,6 @@ def main() -> None:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if arguments.picture:
         cv2.imwrite(str(arguments.picture), chart(rows), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from i2i.data.config import DataConfig
 from i2i.data.images import ImageSet, to_model_range
-from i2i.data.loader import batches_in_order, training_loader
+from i2i.data.kept import Kept, kept_bytes
+from i2i.data.loader import Stream, batches_in_order, in_blocks, training_loader
 from i2i.data.opened import Data, open_data
 from i2i.data.pairs import PairedImages
 from i2i.data.singles import SingleImages
@@ -13,12 +14,16 @@ __all__ = [
     "Data",
     "DataConfig",
     "ImageSet",
+    "Kept",
     "PairedImages",
     "SingleImages",
     "Source",
+    "Stream",
     "UnpairedImages",
     "batches_in_order",
     "find_source",
+    "in_blocks",
+    "kept_bytes",
     "open_data",
     "to_model_range",
     "training_loader",

@@ -1,4 +1,4 @@
-"""Random crop, flip and the user's own transforms, drawn from a sample's place alone."""
+"""The user's own transforms, drawn from a sample's place alone; crop and flip come before them (`i2i.data.crops`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Domain:
 
 
 class Augmenter:
-    """Crop, flip and the configured transforms, drawn from a key alone, the same geometry for both images.
+    """The configured transforms, drawn from a key alone, those for both images with the same geometry for both.
 
     Args:
         config: options.
@@ -46,9 +46,6 @@ class Augmenter:
         paired = {name: kind for name, kind in kinds.items() if len(kinds) > 1}
         self._inputs = [name for name in domains if name != "b"]
         self._cuts = np.cumsum([domains[name].channels for name in self._inputs])[:-1]
-        geometry: list[Any] = [A.RandomCrop(config.image_size, config.image_size)]
-        if config.flip:
-            geometry.append(A.HorizontalFlip(p=0.5))
         extra: dict[str, list[Any]] = {"both": [], **{name: [] for name in domains}}
         rehearsed: list[tuple[Augmentation, Any]] = []
         for entry in config.augment:
@@ -72,14 +69,14 @@ class Augmenter:
                 raise UserError(f"data.augment: {entry.transform}: {' '.join(str(error).split())}") from error
             rehearsed.append((entry, A.Compose([certain], additional_targets=paired)))
         _rehearse(rehearsed, config, domains)
-        self._both = A.Compose(geometry + extra["both"], additional_targets=paired)
-        self._alone = {name: A.Compose(geometry + extra["both"] + extra[name]) for name in domains}
+        self._both = A.Compose(extra["both"], additional_targets=paired)
+        self._alone = {name: A.Compose(extra["both"] + extra[name]) for name in domains}
         self._each = {
             side: A.Compose(transforms) for side, transforms in extra.items() if side != "both" and transforms
         }
 
     def both(self, a: Pixels, b: Pixels, key: tuple[Key, ...]) -> tuple[Pixels, Pixels]:
-        """Crop, flip and change both images in the same way; `a` may be `b` itself."""
+        """Change both images in the same way; `a` may be `b` itself."""
         if a is b:
             photo = _draw(self._both, (*key, "both"), image=b)["image"]
             return photo, photo
@@ -90,7 +87,7 @@ class Augmenter:
         return _together([drawn[name] for name in parts]), drawn["b"]
 
     def alone(self, image: Pixels, domain: str, key: tuple[Key, ...]) -> Pixels:
-        """Crop, flip and change an image that has no partner, by the transforms for its domain."""
+        """Change an image that has no partner, by the transforms for its domain."""
         return _draw(self._alone[domain], (*key, "alone", domain), image=image)["image"]
 
     def each(self, a: Pixels, b: Pixels, key: tuple[Key, ...]) -> tuple[Pixels, Pixels]:

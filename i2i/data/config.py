@@ -78,7 +78,10 @@ class DataConfig(Config):
         val_images: most validation images that are used during training.
         bad_files: ``refuse`` to start when images are broken or unmatched, or ``skip`` them.
         batch_size: images per step.
-        workers: loader processes; None: chosen from device and cores.
+        keep: whether the training images are decoded once and kept on the device, where batches are cut from them:
+            ``auto`` keeps them on a GPU where nothing but crop and flip changes them, all have one size before the
+            crop, and a quarter of its free memory holds them; ``device`` insists, on any device; ``off`` never.
+        workers: loader processes, where images are not kept; None: chosen from device and cores.
     """
 
     source: str = ""
@@ -106,6 +109,7 @@ class DataConfig(Config):
     val_images: PositiveInt = 100
     bad_files: Literal["refuse", "skip"] = "refuse"
     batch_size: PositiveInt = 1
+    keep: Literal["auto", "device", "off"] = "auto"
     workers: NonNegativeInt | None = None
 
     @field_validator("folder_a")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,10 +16,30 @@ from torch.utils.data import Dataset, get_worker_info
 from i2i.data import files
 from i2i.data.augment import Augmenter, Domain
 from i2i.data.config import DataConfig, Resize
+from i2i.data.crops import Numbers, Shares, crop, epoch_shares
 from i2i.data.geometry import Pixels, center_crop, resize, short_side_size
 
 CACHE_BYTES = 2 << 30  # resized images kept in memory, by all loader processes together
 Place = tuple[int, int]  # (index, epoch): every random draw of a sample comes from it and the seed
+
+
+@dataclass(frozen=True)
+class Heap:
+    """Images that are drawn from together.
+
+    Attributes:
+        names: what an item calls the images that one draw gives; they share crop and flip.
+        channels: of each of them.
+        count: how many can be drawn.
+        read: returns those of a number at load size, ``[H, W, C]``.
+        labels: the class of each number, where there are classes.
+    """
+
+    names: tuple[str, ...]
+    channels: tuple[int, ...]
+    count: int
+    read: Callable[[int], tuple[Pixels, ...]]
+    labels: tuple[int, ...] | None = None
 
 
 class ImageSet(Dataset[dict[str, Tensor]], ABC):
@@ -42,6 +63,7 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     """
 
     captions: ClassVar[dict[str, str]] = {"a": "input", "b": "target"}
+    _draws: ClassVar[int] = 3  # random numbers by which a sample is cut out
 
     def __init__(self, config: DataConfig, seed: int, *, train: bool, whole: bool = False) -> None:
         self.config = config
@@ -50,7 +72,7 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         self.train = train
         self.deep = config.bits == 16
         self.size = config.resolved_load_size if train else config.image_size
-        self.augment = Augmenter(config, self.domains) if train else None
+        self.augment = Augmenter(config, self.domains) if train and config.augment else None
         self._loaded: dict[int, tuple[Pixels, ...]] = {}
         self._bytes = 0
 
@@ -63,14 +85,40 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         }
 
     @property
+    def sides(self) -> tuple[str, str]:
+        """What an item calls the images of A and of B: the direction swaps them."""
+        return ("b", "a") if self.config.direction == "BtoA" else ("a", "b")
+
+    @property
     def identity(self) -> Sequence[str]:
         """What a resumed run must find again; names, unless more is known."""
         return self.names
 
     @property
+    def unkeepable(self) -> str | None:
+        """Why batches cannot be cut from images that are kept at load size, if they cannot."""
+        if self.config.augment:
+            return "data.augment changes each sample anew"
+        if self.config.derive is not None:
+            return "A is derived from each crop of B"
+        if not self.equally_large:
+            return f"with data.aspect={self.config.aspect} images differ in size"
+        return None
+
+    @property
+    def equally_large(self) -> bool:
+        """Whether all images have one size before the crop: squares with a side of ``self.size``."""
+        return self.config.aspect not in ("keep", "crop")
+
+    @property
     @abstractmethod
     def names(self) -> Sequence[str]:
         """Names of the examples, for messages and to notice that the images changed."""
+
+    @property
+    @abstractmethod
+    def heaps(self) -> tuple[Heap, ...]:
+        """What items are put together of."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -81,6 +129,30 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
     @abstractmethod
     def as_held_out(self) -> ImageSet:
         """Return the same examples as validation shows them."""
+
+    def draw(self, places: Numbers) -> list[tuple[Numbers, Shares]]:
+        """Return for each heap which images training samples show ``[N]``, and which parts of them ``[N, 3]``.
+
+        Args:
+            places: of the samples, ``[N, 2]``.
+        """
+        return [(places[:, 0], self._shares(places))]
+
+    def _shares(self, places: Numbers) -> Shares:
+        """Return the uniform draws of training samples, ``[N, self._draws]``."""
+        shares = np.empty((len(places), self._draws))
+        for epoch in np.unique(places[:, 1]).tolist():
+            chosen = places[:, 1] == epoch
+            shares[chosen] = epoch_shares(self.seed, epoch, len(self), self._draws)[places[chosen, 0]]
+        return shares
+
+    def _crop(self, image: Pixels, shares: Shares) -> Pixels:
+        return crop(image, shares, self.config.image_size, flip=self.config.flip)
+
+    def remember_nothing(self) -> None:
+        """Let go of the images that were decoded, and from here on remember none: they are kept elsewhere."""
+        self._loaded.clear()
+        self._bytes = CACHE_BYTES
 
     def _remember(self, key: int, images: tuple[Pixels, ...]) -> None:
         """Keep decoded images while there is room; loader processes share it."""
@@ -113,11 +185,10 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         return image if self.train else center_crop(image, self.size)
 
 
-def to_model_range(images: Tensor) -> Tensor:
-    """Return images, uint8 or floats in [0, 1], as fp32 in [-1, 1]."""
-    if images.dtype == torch.uint8:
-        return images.float().div_(127.5).sub_(1)
-    return images.float().mul(2).sub_(1)
+def to_model_range(images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+    """Return images, uint8 or floats in [0, 1], as new fp32 ones in [-1, 1]."""
+    floats = images.to(torch.float32, copy=True, memory_format=memory_format)
+    return floats.div_(127.5).sub_(1) if images.dtype == torch.uint8 else floats.mul_(2).sub_(1)
 
 
 def to_floats(image: Pixels) -> npt.NDArray[np.float32]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -40,9 +41,18 @@ class Stream(Sampler[list[Place]]):
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[list[Place]]:
-        for step in range(self.start, self.stop):
-            positions = range(step * self.batch_size, (step + 1) * self.batch_size)
-            yield [(int(self._order(p // self.count)[p % self.count]), p // self.count) for p in positions]
+        return map(self.places, range(self.start, self.stop))
+
+    def places(self, step: int) -> list[Place]:
+        """Return the samples of a step."""
+        first, last = step * self.batch_size, (step + 1) * self.batch_size
+        places: list[Place] = []
+        while first < last:
+            epoch, offset = divmod(first, self.count)
+            indices = self._order(epoch)[offset : offset + last - first].tolist()
+            places += [(index, epoch) for index in indices]
+            first += len(indices)
+        return places
 
     def _shuffle(self, epoch: int) -> npt.NDArray[np.int64]:
         return numpy_generator(self.seed, "order", epoch).permutation(self.count)
@@ -56,17 +66,30 @@ def _start_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
+def in_blocks(steps: Iterable[list[Place]], count: int) -> Iterator[list[Place]]:
+    """Yield the places of `count` steps at a time, one after the other, and in the end of what is left."""
+    remaining = iter(steps)
+    while block := list(islice(remaining, count)):
+        yield [place for step in block for place in step]
+
+
 def training_loader(
-    dataset: ImageSet, batch_size: int, seed: int, start: int, stop: int, workers: int, pin: bool
+    dataset: ImageSet, places: Iterable[list[Place]], workers: int, pin: bool
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield the batches of the steps from `start` up to `stop`, ``[N, C, H, W]`` as the dataset hands them out.
+    """Yield a batch for each list of places, ``[N, C, H, W]`` as the dataset hands them out.
+
+    Args:
+        dataset: the images.
+        places: such as a `Stream`, as it is or `in_blocks`.
+        workers: loader processes; 0: none but this one.
+        pin: whether batches lie in pinned memory, from which a GPU copies by itself.
 
     Raises:
         BrokenImage: a file that could be read before the run began cannot be read any more.
     """
     loader = DataLoader(
         _Guarded(dataset),
-        batch_sampler=Stream(len(dataset), batch_size, seed, start, stop),
+        batch_sampler=places,
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_start_worker,

@@ -14,7 +14,7 @@ from i2i.data.augment import Domain
 from i2i.data.config import DataConfig, Part
 from i2i.data.derive import Derivation
 from i2i.data.geometry import Pixels
-from i2i.data.images import ImageSet, Place, to_bytes, to_floats, to_tensor
+from i2i.data.images import Heap, ImageSet, Place, to_bytes, to_floats, to_tensor
 from i2i.data.layouts import Example
 from i2i.seeding import Key, numpy_generator
 
@@ -51,6 +51,12 @@ class PairedImages(ImageSet):
         """Names of the examples."""
         return [example.name for example in self.examples]
 
+    @property
+    def heaps(self) -> tuple[Heap, ...]:
+        """One, of pairs."""
+        channels = self.config.channels_a or 3, self.config.channels_b or 3
+        return (Heap(self.sides, channels, len(self.examples), self._pair),)
+
     def __len__(self) -> int:
         return len(self.examples)
 
@@ -62,15 +68,18 @@ class PairedImages(ImageSet):
         index, epoch = place
         key: tuple[Key, ...] = (self.seed, "sample", epoch if self.train else 0, index)
         a, b = self._pair(index)
+        if self.train:
+            shares, photo = self._shares(np.array([place]))[0], b
+            b = self._crop(b, shares)
+            a = b if a is photo else self._crop(a, shares)
         if self.augment is not None:
             a, b = self.augment.both(a, b, key)
         if self.config.derive is not None:
             a = self._derived(self.config.derive, a, b, numpy_generator(*key, "derive"))
         if self.augment is not None:
             a, b = self.augment.each(a, b, key)
-        if self.config.direction == "BtoA":
-            a, b = b, a
-        return {"a": to_tensor(a), "b": to_tensor(b), "index": torch.tensor(index)}
+        name_a, name_b = self.sides
+        return {name_a: to_tensor(a), name_b: to_tensor(b), "index": torch.tensor(index)}
 
     def _derived(self, derive: Derivation, given: Pixels, photo: Pixels, rng: np.random.Generator) -> Pixels:
         """Return the input that is derived from a photo, and from what is given with it if pairs are."""

@@ -16,7 +16,7 @@ from i2i.data.augment import Domain
 from i2i.data.config import DataConfig
 from i2i.data.geometry import Pixels, center_crop
 from i2i.data.idx import find_idx, find_idx_alone, read_idx_folder
-from i2i.data.images import ImageSet, Place, to_tensor
+from i2i.data.images import Heap, ImageSet, Place, to_tensor
 from i2i.data.layouts import DataFolder, Example, Layout, flat, with_val
 from i2i.data.listing import BySplit, Found, in_splits, list_found, unwrap
 from i2i.errors import UserError, did_you_mean
@@ -161,6 +161,18 @@ class SingleImages(ImageSet):
         content = [hashlib.blake2b(self.stacks[path].numpy().data, digest_size=16).hexdigest() for path in used]
         return [*content, *(f"{example.name} {example.label} {example.box}" for example in self.examples)]
 
+    @property
+    def heaps(self) -> tuple[Heap, ...]:
+        """One."""
+        labels = tuple(example.label for example in self.examples if example.label is not None)
+        channels = (self.domains["image"].channels,)
+        return (Heap(("image",), channels, len(self.examples), lambda n: (self._image(n),), labels or None),)
+
+    @property
+    def equally_large(self) -> bool:
+        """Whether all images have one size before the crop; where nothing is cropped off, they are squares."""
+        return super().equally_large or self.size == self.config.image_size
+
     def __len__(self) -> int:
         return len(self.examples)
 
@@ -170,9 +182,11 @@ class SingleImages(ImageSet):
 
     def __getitem__(self, place: Place) -> dict[str, Tensor]:
         index, epoch = place
-        key: tuple[Key, ...] = (self.seed, "sample", epoch, index)
         image = self._image(index)
+        if self.train:
+            image = self._crop(image, self._shares(np.array([place]))[0])
         if self.augment is not None:
+            key: tuple[Key, ...] = (self.seed, "sample", epoch, index)
             image = self.augment.alone(image, "image", key)
         item = {"image": to_tensor(image), "index": torch.tensor(index)}
         label = self.examples[index].label

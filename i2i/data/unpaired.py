@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from i2i.data import files
 from i2i.data.config import DataConfig
+from i2i.data.crops import Numbers, Shares
 from i2i.data.geometry import Pixels
-from i2i.data.images import ImageSet, Place, to_tensor
-from i2i.seeding import Key, numpy_generator
+from i2i.data.images import Heap, ImageSet, Place, to_tensor
+from i2i.seeding import Key
 
 
 class UnpairedImages(ImageSet):
@@ -29,6 +31,8 @@ class UnpairedImages(ImageSet):
         train: whether to augment, and to draw B at random.
     """
 
+    _draws = 7  # crop and flip of A and of B, and which B
+
     def __init__(self, a: Sequence[Path], b: Sequence[Path], config: DataConfig, seed: int, *, train: bool) -> None:
         super().__init__(config, seed, train=train)
         self.a, self.b = a, b
@@ -37,6 +41,16 @@ class UnpairedImages(ImageSet):
     def names(self) -> list[str]:
         """Names of all files, those of A first."""
         return [f"{path.parent.name}/{path.stem}" for path in (*self.a, *self.b)]
+
+    @property
+    def heaps(self) -> tuple[Heap, ...]:
+        """That of A and that of B."""
+        name_a, name_b = self.sides
+        channels_a, channels_b = self.domains["a"].channels, self.domains["b"].channels
+        return (
+            Heap((name_a,), (channels_a,), len(self.a), lambda number: (self._image(number, "a"),)),
+            Heap((name_b,), (channels_b,), len(self.b), lambda number: (self._image(number, "b"),)),
+        )
 
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
@@ -47,18 +61,27 @@ class UnpairedImages(ImageSet):
 
     def __getitem__(self, place: Place) -> dict[str, Tensor]:
         index, epoch = place
-        key: tuple[Key, ...] = (self.seed, "sample", epoch, index)
-        index_b = index % len(self.b)
         if self.train:
-            index_b = int(numpy_generator(*key, "partner").integers(len(self.b)))
-        a = self._image(index % len(self.a), "a")
-        b = self._image(index_b, "b")
+            (numbers_a, shares_a), (numbers_b, shares_b) = self.draw(np.array([place]))
+            a = self._crop(self._image(int(numbers_a[0]), "a"), shares_a[0])
+            b = self._crop(self._image(int(numbers_b[0]), "b"), shares_b[0])
+        else:
+            a, b = self._image(index % len(self.a), "a"), self._image(index % len(self.b), "b")
         if self.augment is not None:
-            a = self.augment.alone(a, "a", key)
-            b = self.augment.alone(b, "b", key)
-        if self.config.direction == "BtoA":
-            a, b = b, a
-        return {"a": to_tensor(a), "b": to_tensor(b), "index": torch.tensor(index)}
+            key: tuple[Key, ...] = (self.seed, "sample", epoch, index)
+            a, b = self.augment.alone(a, "a", key), self.augment.alone(b, "b", key)
+        name_a, name_b = self.sides
+        return {name_a: to_tensor(a), name_b: to_tensor(b), "index": torch.tensor(index)}
+
+    def draw(self, places: Numbers) -> list[tuple[Numbers, Shares]]:
+        """Return for each heap which images training samples show ``[N]``, and which parts of them ``[N, 3]``.
+
+        Args:
+            places: of the samples, ``[N, 2]``.
+        """
+        shares = self._shares(places)
+        partners = (shares[:, 6] * len(self.b)).astype(np.int64)
+        return [(places[:, 0] % len(self.a), shares[:, :3]), (partners, shares[:, 3:6])]
 
     def _image(self, index: int, side: str) -> Pixels:
         """Return one image at load size."""

@@ -32,6 +32,9 @@ class TrainConfig(Config):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: arithmetic of the forwards; ``auto`` is bf16 where the device has it.
         channels_last: memory layout of images and weights; None: the one that is faster on the device.
+        products: on a CPU, compute convolutions over few positions as matrix products (`i2i.nn.convolution`).
+        graph: record a step as a CUDA graph and play it; None: where the device and the method allow it.
+        compile: let `torch.compile` make kernels of the networks; takes minutes before the first step.
         deterministic: use the device's repeatable kernels where there are any, which are slower; a CPU repeats itself.
         ema: decay of the generator's averaged weights; None: no average, as in the papers.
         log_every: steps between lines of scalars; None: about a hundred in a run, at most 50 steps apart.
@@ -53,6 +56,9 @@ class TrainConfig(Config):
     device: str = "auto"
     precision: PrecisionName = "auto"
     channels_last: bool | None = None
+    products: bool = True
+    graph: bool | None = None
+    compile: bool = False
     deterministic: bool = False
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     log_every: PositiveInt | None = None

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from torch import Tensor
 
-from i2i.data import Data, to_model_range, training_loader
+from i2i.data import Data
 from i2i.data import files as image_files
 from i2i.data.files import BrokenImage
 from i2i.engine.checkpoint import (
@@ -27,9 +27,11 @@ from i2i.engine.checkpoint import (
     save_checkpoint,
 )
 from i2i.engine.config import RunConfig
+from i2i.engine.feeding import Feed, to_device
 from i2i.engine.health import verdict
 from i2i.engine.interrupt import interruptible
 from i2i.engine.recorder import Recorder
+from i2i.engine.stepping import Stepping, check_graph
 from i2i.engine.validation import Validator
 from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
 from i2i.errors import UserError, did_you_mean
@@ -37,6 +39,7 @@ from i2i.inference.runs import checkpoints, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
 from i2i.metrics import METRICS, Metric
+from i2i.nn.convolution import set_products
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
 
@@ -63,6 +66,9 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
         method: Method = kind(config.method, **kind.measures(data), optim=config.optim, precision=precision)
     for network in method.networks.values():
         network.to(memory_format=precision.memory_format(config.train.channels_last))
+        set_products(network, config.train.products)
+        if config.train.compile:
+            network.compile()
     return method
 
 
@@ -78,6 +84,7 @@ class Training:
         first: how many steps were taken before.
         total: how many there are to be.
         validator: judges the held-out images.
+        feed: gives the batches.
     """
 
     config: RunConfig
@@ -87,6 +94,7 @@ class Training:
     first: int
     total: int
     validator: Validator
+    feed: Feed
 
 
 def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | None = None) -> Training:
@@ -104,6 +112,7 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
     precision = Precision(config.train.precision, choose_device(config.train.device))
     method = build_method(config, data, precision)
     _check_watched(config, method)
+    check_graph(config.train.graph, method, precision)
     if config.train.init_from and checkpoint is None:
         _begin_with(open_model(config.train.init_from), method, console)
     state = TrainState(
@@ -116,7 +125,7 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
         method,
         state.emas,
         data.held_out,
-        partial(_to_device, config, precision),
+        partial(to_device, device=precision.device, memory_format=precision.memory_format(config.train.channels_last)),
         config.seed,
         precision.device,
         config.train.metrics,
@@ -127,7 +136,8 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
         limit = 2 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
         _check_best(config.train.best, validator.judge(rows=1, limit=limit).scalars)
     total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
-    return Training(config, data, precision, state, first, total, validator)
+    feed = Feed(config, data.splits["train"], precision, console)
+    return Training(config, data, precision, state, first, total, validator, feed)
 
 
 def fit(training: Training, run: Path, console: Console) -> Outcome:
@@ -168,20 +178,6 @@ def _fits(model: TrainedModel, name: str, spec: Mapping[str, Any] | None) -> boo
     if trained is None or spec is None:
         return False
     return not trained.differing(spec["config"]) and spec["measures"] == trained.measures
-
-
-def _to_device(config: RunConfig, precision: Precision, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the batch with images, fp32 in [-1, 1], and labels on the device, and its indices where they were."""
-    layout, device = precision.memory_format(config.train.channels_last), precision.device
-    # Only copies from pinned memory, which CUDA alone has, may overlap with what follows.
-    images = {
-        name: to_model_range(tensor.to(device, non_blocking=tensor.is_pinned())).contiguous(memory_format=layout)
-        for name, tensor in batch.items()
-        if name not in ("index", "label")
-    }
-    if "label" in batch:
-        images["label"] = batch["label"].to(device, non_blocking=batch["label"].is_pinned())
-    return {**images, "index": batch["index"]}
 
 
 @contextmanager
@@ -234,7 +230,7 @@ class Loop:
     def __init__(self, training: Training, run: Path, console: Console) -> None:
         self.config, self.data, self.run, self.state = training.config, training.data, run, training.state
         self.precision, self.method, self.validator = training.precision, training.state.method, training.validator
-        self.first, self.total = training.first, training.total
+        self.first, self.total, self.feed = training.first, training.total, training.feed
         self.log_every = self.config.train.log_interval(self.total)
         self.validate_every = self.config.train.validation_interval(self.total)
         self.recorder = Recorder(self.method)
@@ -261,13 +257,13 @@ class Loop:
         self._introduce()
         with interruptible() as interruption, torch_seeded(self.config.seed, "run", device=self.precision.device):
             self.watch.restart()
+            take_step = Stepping(self.method, self.precision, self.config.train.graph, self.ticker.say)
             for step, batch in self._batches():
                 torch.manual_seed(derive(self.config.seed, "step", step))  # dropout: a resumed run draws the same
                 lr_factor = self.state.schedule.factor(step / self.total)
                 for stepper in self.method.steppers.values():
                     stepper.set_lr_factor(lr_factor)
-                with self.precision.autocast():
-                    scalars = self.method.train_step(batch, step)
+                scalars = take_step(batch, step)
                 for ema in self.state.emas.values():
                     ema.update(step)
                 self.recorder.add(step, scalars, batch["index"])
@@ -295,6 +291,7 @@ class Loop:
         sizes = ", ".join(f"{n} {count_parameters(net) / 1e6:.1f} M" for n, net in self.method.networks.items())
         where = f"{self.precision.device} in {self.precision.name}"
         self.ticker.say(f"{self.config.method.name}: {sizes} parameters, on {where}, {self.total} steps")
+        self.ticker.say(f"data: {self.feed.describe()}")
         self.ticker.say(f"run: {self.run}")
         self.ticker.say(f"watch: {typed('tensorboard')} --logdir {self.run.parent}")
         for writer in self.writers:
@@ -302,21 +299,13 @@ class Loop:
 
     def _batches(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Yield each step and its batch on the device."""
-        config = self.config.data
-        workers = choose_workers(self.precision.device) if config.workers is None else config.workers
-        pin = self.precision.device.type == "cuda"
-        train = self.data.splits["train"]
-        per_step = self.config.images_per_step
-        loader = training_loader(train, per_step, self.config.seed, self.first, self.total, workers, pin)
-        step = self.first
+        batches, step = self.feed.batches(self.first, self.total), self.first
         try:
-            with self.watch.waiting():
-                batch = next(loader)
             while True:
-                yield step, _to_device(self.config, self.precision, batch)
-                step += 1
                 with self.watch.waiting():
-                    batch = next(loader)
+                    batch = next(batches)
+                yield step, batch
+                step += 1
         except StopIteration:
             return
         except BrokenImage as error:
@@ -436,9 +425,3 @@ class Stopwatch:
     def since_save(self) -> float:
         """Return the seconds since the last checkpoint."""
         return time.monotonic() - self._saved
-
-
-def choose_workers(device: torch.device) -> int:
-    """Return how many loader processes a device wants: a GPU must not wait, a CPU needs its cores for the networks."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(1, cores - 1)) if device.type == "cuda" else min(2, cores // 4)

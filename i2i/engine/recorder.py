@@ -37,6 +37,7 @@ class Recorder:
     def __init__(self, method: Method) -> None:
         self.method = method
         self._rows: list[_Row] = []
+        self._fetched: list[list[float]] = []  # the values of the first of these rows, on the host
         self._skipped_before = {name: float(stepper.skipped) for name, stepper in method.steppers.items()}
 
     def __len__(self) -> int:
@@ -61,7 +62,7 @@ class Recorder:
             for name, value in zip(row.names, values, strict=True):
                 if not name.startswith("skipped/") and (math.isfinite(value) or not name.startswith("grad_norm/")):
                     columns.setdefault(name, []).append(value)
-        self._rows = []
+        self._rows, self._fetched = [], []
         return {name: sum(values) / len(values) for name, values in columns.items()}
 
     def divergence(self) -> Divergence | None:
@@ -75,9 +76,8 @@ class Recorder:
         return None
 
     def _fetch(self) -> list[list[float]]:
-        """Return every row's values with one transfer from the device."""
-        if not self._rows:
-            return []
-        flat = torch.cat([row.values for row in self._rows]).tolist()
-        values = iter(flat)
-        return [[next(values) for _ in row.names] for row in self._rows]
+        """Return every row's values; those that are still on the device come with one transfer."""
+        if new := self._rows[len(self._fetched) :]:
+            values = iter(torch.cat([row.values for row in new]).tolist())
+            self._fetched += [[next(values) for _ in row.names] for row in new]
+        return self._fetched

@@ -28,13 +28,14 @@ from i2i.engine.writers import progress, typed
 from i2i.errors import UserError
 from i2i.inference.runs import RUNS, find_checkpoint, is_run, step_of
 from i2i.inference.trained import Direction, TrainedModel
+from i2i.machine import device_name
 from i2i.methods import METHODS
 from i2i.nn import Statistics
 from i2i.optim import choose_device
 
 # What may differ between a run and its resumption: how long, where and how cautiously it trains, and where files lie. A
 # moved folder of data is recognised by the names of its images.
-MAY_CHANGE = {"data.source", "data.source_b", "data.boxes", "data.workers", "method.perceptual.weights"}
+MAY_CHANGE = {"data.source", "data.source_b", "data.boxes", "data.keep", "data.workers", "method.perceptual.weights"}
 MAY_CHANGE |= {"optim.lr", "optim.lr_d", "optim.clip_norm"}
 MAY_CHANGE |= {f"train.{name}" for name in TrainConfig.model_fields if name not in ("ema", "init_from")}
 
@@ -166,7 +167,7 @@ def _say(console: Console, line: str) -> None:
 
 def _fit(training: Training, run: Path, console: Console) -> Outcome:
     _write_config(run, training.config)
-    with _status(run):
+    with _status(run, training.precision.device):
         outcome = fit(training, run, console)
     _note(run, status="stopped" if outcome.exit_code else "done", last=outcome.steps, best=outcome.best)
     return outcome
@@ -178,7 +179,7 @@ def _write_config(run: Path, config: RunConfig) -> None:
 
 
 @contextmanager
-def _status(run: Path) -> Iterator[None]:
+def _status(run: Path, device: torch.device) -> Iterator[None]:
     """Keep run.json saying how the run fares, whatever ends it."""
     session = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -186,6 +187,7 @@ def _status(run: Path) -> Iterator[None]:
         "i2i": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "device": device_name(device),
     }
     _note(run, status="running", error=None, sessions=[*_notes(run).get("sessions", []), session])
     try:

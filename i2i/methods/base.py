@@ -126,6 +126,8 @@ class Method(ABC):
         lower_is_better: the validation scalars that fall with learning; the first one chooses the best checkpoint.
         pictures_of_images: whether `pictures` shows what becomes of the images that it is given, or what is made of
             noise, which is the same whichever they are.
+        recordable: whether every call of `train_step` puts the same work on the device, decided by nothing that lies
+            on the host, so that it can be recorded once and played.
     """
 
     networks: dict[str, nn.Module]
@@ -137,6 +139,7 @@ class Method(ABC):
     compared: ClassVar[tuple[tuple[str, str], ...]]
     lower_is_better: tuple[str, ...]
     pictures_of_images: ClassVar[bool] = True
+    recordable: ClassVar[bool] = False
 
     @classmethod
     def measures(cls, data: Measured) -> dict[str, int]:

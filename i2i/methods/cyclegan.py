@@ -100,6 +100,7 @@ class CycleGAN(Method):
     needs: ClassVar[Literal["pairs", "heaps", "images"]] = "heaps"
     lower_is_better: tuple[str, ...] = ("val/cycle", "val/cycle_a", "val/cycle_b")
     compared: ClassVar[tuple[tuple[str, str], ...]] = (("G_AB(A)", "B"), ("G_BA(B)", "A"))
+    recordable: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -117,6 +117,7 @@ class Pix2Pix(Method):
     generators: ClassVar[tuple[str, ...]] = ("G",)
     needs: ClassVar[Literal["pairs", "heaps", "images"]] = "pairs"
     compared: ClassVar[tuple[tuple[str, str], ...]] = (("output", "target"),)
+    recordable: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.config import Config
+from i2i.nn.convolution import Conv2d
 from i2i.nn.heads import Output
 from i2i.nn.init import Init
 from i2i.nn.layers import crop_like, pad_to, stage
@@ -105,7 +106,7 @@ class UNet(nn.Module):
 
         self.encoder = nn.ModuleList(
             stage(
-                conv=nn.Conv2d(above, width, 4, stride=2, padding=1, bias=bias),
+                conv=Conv2d(above, width, 4, stride=2, padding=1, bias=bias),
                 norm=make_norm(norm, width) if 0 < level < last else None,
                 activation=nn.LeakyReLU(0.2, inplace=True) if level < last else None,  # the decoder's ReLU follows
             )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
+from i2i.nn.convolution import ConvTranspose2d
+
 Upsample = Literal["transposed", "resize"]
 
 
@@ -87,6 +89,6 @@ def upsampler(
     if kind == "resize":
         return ResizeConv(in_channels, out_channels, bias=bias)
     # 2H = 2(H - 1) - 2 padding + kernel_size + output_padding
-    return nn.ConvTranspose2d(
+    return ConvTranspose2d(
         in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
     )

@@ -54,11 +54,10 @@ class Precision:
     def memory_format(self, channels_last: bool | None = None) -> torch.memory_format:
         """Return the memory layout that convolutions prefer; `channels_last` says so or otherwise.
 
-        That is channels_last, save in fp32 on a CPU, where it makes a training step slower
-        (tools/results/step-cpu.json).
+        That is channels_last, save on a CPU, where it makes a training step slower (docs/speed.md).
         """
         if channels_last is None:
-            channels_last = self.device.type != "cpu" or self.dtype != torch.float32
+            channels_last = self.device.type != "cpu"
         return torch.channels_last if channels_last else torch.contiguous_format
 
     def autocast(self) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -70,34 +70,45 @@ class Stepper:
             for name, network in networks.items()
             for key, parameter in network.named_parameters()
         }
-        self.base_lr = lr or config.lr
+        self.base_lr = self.lr = lr or config.lr
         self.optimizer = self._optimizer()
+        if self.precision.device.type == "cuda" and not self.waits:
+            # The rate lies on the GPU, where a recorded step finds it anew each time that it is played.
+            for group in self.optimizer.param_groups:
+                group["lr"] = torch.tensor(self.lr, device=self.precision.device)
         self.scaler = self.precision.scaler()
         self.skipped = torch.zeros((), device=self.precision.device)
         self.grad_norm = torch.zeros((), device=self.precision.device)
         self._overflows = torch.zeros((), device=self.precision.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        parameters, config = list(self.parameters.values()), self.config
-        lr, decay = self.base_lr, config.weight_decay
-        fused = self.precision.device.type in ("cuda", "cpu")  # MPS's kernels do not read the flag of `_step_if`
+        parameters, config, device = list(self.parameters.values()), self.config, self.precision.device
+        fused = device.type in ("cuda", "cpu")  # MPS's kernels do not read the flag of `_step_if`
+        options: dict[str, Any] = {"lr": self.base_lr, "weight_decay": config.weight_decay}
         match config.name:
             case "adam":
-                return torch.optim.Adam(parameters, lr, betas=config.betas, weight_decay=decay, fused=fused)
+                on_gpu = device.type == "cuda"
+                return torch.optim.Adam(parameters, betas=config.betas, fused=fused, capturable=on_gpu, **options)
             case "sgd":
-                return torch.optim.SGD(parameters, lr, momentum=config.momentum, weight_decay=decay, fused=fused)
+                return torch.optim.SGD(parameters, momentum=config.momentum, fused=fused, **options)
             case "rmsprop":
-                return torch.optim.RMSprop(parameters, lr, momentum=config.momentum, weight_decay=decay)
+                return torch.optim.RMSprop(parameters, momentum=config.momentum, **options)
 
     @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def waits(self) -> bool:
+        """Whether the host must wait for the device in each step, to know whether its gradient is finite."""
+        return not self.optimizer.param_groups[0].get("fused")
 
     def set_lr_factor(self, factor: float) -> None:
         """Set the learning rate to `factor` times the configured one."""
+        if self.lr == self.base_lr * factor:
+            return
+        self.lr = self.base_lr * factor
         for group in self.optimizer.param_groups:
-            group["lr"] = self.base_lr * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.lr)
+            else:
+                group["lr"] = self.lr
 
     def minimize(self, loss: Tensor) -> None:
         """Take one step down `loss`, a scalar; none if it or its gradient is not finite."""
@@ -135,7 +146,7 @@ class Stepper:
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def _step_if(self, finite: Tensor) -> None:
-        if self.optimizer.param_groups[0].get("fused"):
+        if not self.waits:
             # The fused kernels read this flag on the device, as they do for a GradScaler.
             self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             self.optimizer.step()

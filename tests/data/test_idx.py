@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.data import DataConfig, SingleImages, find_source, open_data, training_loader
+from i2i.data import DataConfig, SingleImages, Stream, find_source, open_data, training_loader
 from i2i.data.idx import find_idx, read_idx
 from i2i.data.opened import Data
 from i2i.data.singles import read_singles
@@ -99,7 +99,7 @@ def test_pixels_are_those_of_the_file_and_safe_from_whoever_gets_them(tmp_path: 
 def test_workers_change_nothing(tmp_path: Path, idx: Write) -> None:
     noise = [{"transform": "GaussNoise", "options": {"p": 1.0}}]
     train = opened(idx(tmp_path), augment=noise, load_size=10, flip=True).splits["train"]
-    streams = [list(training_loader(train, 5, 0, 0, 8, workers, pin=False)) for workers in (0, 2)]
+    streams = [list(training_loader(train, Stream(len(train), 5, 0, 0, 8), workers, pin=False)) for workers in (0, 2)]
     for alone, shared in zip(*streams, strict=True):
         assert set(alone) == {"image", "label", "index"}
         for key in alone:

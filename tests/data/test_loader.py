@@ -10,7 +10,7 @@ import torch
 
 from i2i.data.config import DataConfig
 from i2i.data.layouts import read_folder
-from i2i.data.loader import Stream, batches_in_order, training_loader
+from i2i.data.loader import Stream, batches_in_order, in_blocks, training_loader
 from i2i.data.pairs import PairedImages
 
 
@@ -30,6 +30,13 @@ def test_a_later_start_continues_the_same_stream(count: int, batch_size: int) ->
     assert {len(batch) for batch in whole} == {batch_size}
 
 
+def test_blocks_hold_the_steps_in_their_order() -> None:
+    steps = list(Stream(5, 2, seed=0, start=3, stop=10))
+    blocks = list(in_blocks(steps, 3))
+    assert [len(block) for block in blocks] == [6, 6, 2]
+    assert [place for block in blocks for place in block] == [place for step in steps for place in step]
+
+
 def edges(folder: Path, *, train: bool = True) -> PairedImages:
     options = {"aspect": "keep", "channels_b": 3, "derive": {"name": "edges"}, "image_size": 32}
     noise = [{"transform": "GaussNoise", "on": "a", "options": {"p": 1.0}}]
@@ -40,7 +47,7 @@ def edges(folder: Path, *, train: bool = True) -> PairedImages:
 def test_workers_change_nothing(photos: Callable[..., Path]) -> None:
     folder = photos(6)
     streams = [
-        list(training_loader(edges(folder), 2, seed=5, start=0, stop=6, workers=workers, pin=False))
+        list(training_loader(edges(folder), Stream(5, 2, seed=5, start=0, stop=6), workers=workers, pin=False))
         for workers in (0, 1, 2)
     ]
     for alone, one, two in zip(*streams, strict=True):

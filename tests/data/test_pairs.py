@@ -173,7 +173,7 @@ def test_a_given_mask_goes_with_its_photo(tmp_path: Path, bits: int) -> None:
         a, b = (item[side] * 255 if bits == 16 else item[side].float() for side in ("a", "b"))
         assert item["a"].dtype == item["b"].dtype == (torch.float32 if bits == 16 else torch.uint8)
         torch.testing.assert_close(a[3] == 255, b[0] > 200)
-        assert (a[:3] - 128).abs().max() <= 1
+        assert (a[:3] - 128).abs().max() <= 2  # rounded twice: the colours, and the grain
         masks.append(item["a"][3])
     assert len({mask.numpy().tobytes() for mask in masks}) > 3
     if bits == 16:

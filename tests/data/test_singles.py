@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.data import DataConfig, files, find_source, open_data, training_loader
+from i2i.data import DataConfig, Stream, files, find_source, open_data, training_loader
 from i2i.data.opened import Data
 from i2i.data.preview import preview_sheet
 from i2i.data.singles import read_singles
@@ -171,7 +171,7 @@ def test_workers_and_memory_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     for workers, memory in ((0, 1 << 20), (2, 1 << 20), (0, 0)):
         monkeypatch.setattr("i2i.data.images.CACHE_BYTES", memory)
         train = opened(root, augment=noise, load_size=18, flip=True).splits["train"]
-        streams.append(list(training_loader(train, 3, 0, 0, 7, workers, pin=False)))
+        streams.append(list(training_loader(train, Stream(len(train), 3, 0, 0, 7), workers, pin=False)))
     for batches in zip(*streams, strict=True):
         assert set(batches[0]) == {"image", "label", "index"}
         for key in batches[0]:

@@ -65,7 +65,7 @@ def test_a_machine_without_gpu(gpus: pytest.MonkeyPatch) -> None:
 
 def test_the_memory_layout_follows_device_and_arithmetic() -> None:
     assert Precision("fp32", "cpu").memory_format() == torch.contiguous_format
-    assert Precision("bf16", "cpu").memory_format() == torch.channels_last
+    assert Precision("bf16", "cpu").memory_format() == torch.contiguous_format
     assert Precision("fp32", "cpu").memory_format(channels_last=True) == torch.channels_last
     assert Precision("bf16", "cpu").memory_format(channels_last=False) == torch.contiguous_format
 
