@@ -3,8 +3,7 @@
     python tools/illustrations.py docs/assets --runs runs/illustrations
 
 Trains what is not there yet, some minutes each on a CPU: the preset `demo`, a small pix2pix with transposed
-convolutions, the same with resizing, and a GAN that collapses. Writes progress.jpg, checkerboard.jpg, statistics.jpg
-and collapse.jpg.
+convolutions, and the same with resizing. Writes progress.jpg, checkerboard.jpg and statistics.jpg.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ RUNS = {
     "demo": ["train", "demo"],
     "transposed": [*PAIRS, "--steps", "700"],
     "resize": [*PAIRS, "--steps", "100", "--set", "method.generator.upsample=resize"],
-    "collapse": ["train", "gan", "--data", "coats", "--image-size", "28", "--steps", "1500", "--lr", "2e-3"],
 }
 SHOWN = (2, 4)  # rows of a sheet
 SIDE, GAP, TOP = 128, 4, 22  # of a sheet's images, between them, and above the first row
@@ -82,18 +80,12 @@ def statistics(runs: Path) -> Picture:
     return tiled([[drawing, *(model.translate(drawing) for model in either)] for drawing in drawings])
 
 
-def collapse(runs: Path) -> Picture:
-    """Return what a collapsed generator makes of 40 different noises, each pixel shown as four."""
-    sheet = sheet_of(trained(runs, "collapse"), 1500)[TOP : TOP + 4 * (28 + GAP)]
-    return np.repeat(np.repeat(sheet, 2, axis=0), 2, axis=1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument("--runs", type=Path, default=Path("runs/illustrations"), help="where the runs are, or will be")
     arguments = parser.parse_args()
-    for make in (progress, checkerboard, statistics, collapse):
+    for make in (progress, checkerboard, statistics):
         picture = cv2.cvtColor(make(arguments.runs), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(arguments.folder / f"{make.__name__}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
