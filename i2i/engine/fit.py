@@ -68,7 +68,7 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
         network.to(memory_format=precision.memory_format(config.train.channels_last))
         set_products(network, config.train.products)
         if config.train.compile:
-            network.compile()
+            network.compile(options={"fallback_random": True})  # dropout draws as it does uncompiled
     return method
 
 

@@ -36,7 +36,7 @@ class Conv2d(nn.Conv2d):
             return super().forward(input)
         patches = unfold(input, kernel, padding=padding, stride=stride)  # [N, C_in k k, H' W']
         output = (self.weight.flatten(1) @ patches).view(len(input), -1, height, width)
-        return output if self.bias is None else output + self.bias[:, None, None]
+        return output if self.bias is None else output + self.bias.to(output.dtype)[:, None, None]
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -58,7 +58,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         )
         patches = self.weight.flatten(1).T @ input.flatten(2)  # [N, C_out k k, H W]
         output = fold(patches, (height, width), kernel, padding=padding, stride=stride)
-        return output if self.bias is None else output + self.bias[:, None, None]
+        return output if self.bias is None else output + self.bias.to(output.dtype)[:, None, None]
 
 
 def set_products(network: nn.Module, products: bool) -> None:

@@ -235,7 +235,8 @@ def test_a_model_of_sixteen_bits_writes_sixteen_bits(tiny: Callable[..., Outcome
     written = files.read(tmp_path / "png" / "0.png")
     assert written.dtype == np.uint16
     assert len(np.unique(written)) > 256
-    np.testing.assert_array_equal(written, model.translate(files.read(folder / "input" / "0.png")))
+    alone = model.translate(files.read(folder / "input" / "0.png"))  # in a batch the same sums, in another order
+    np.testing.assert_allclose(written.astype(int), alone.astype(int), rtol=0, atol=1)
     assert files.read(tmp_path / "jpg" / "0.jpg").dtype == np.uint8
 
 
