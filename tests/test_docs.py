@@ -71,6 +71,8 @@ def test_the_site_builds_strictly_and_fetches_nothing(tmp_path: Path, monkeypatc
     reference = (tmp_path / "reference" / "losses.html").read_text(encoding="utf-8")
     assert 'id="i2i.losses.gan.gan_loss"' in reference
     assert 'href="#i2i.losses.penalties.gradients_at"' in reference  # a name in a docstring leads to what it names
+    options = re.sub(r"<[^>]*>", "", (tmp_path / "reference" / "optim.html").read_text(encoding="utf-8"))
+    assert "\nlr: PositiveFloat = 0.0002\n" in options
 
 
 def test_pages_say_nothing_of_files_that_are_not_there() -> None:

@@ -118,6 +118,50 @@ def test_slow_blocks_run(page: str, shell: Shell) -> None:
     run(page, [block for block in BLOCKS[page] if block.slow], shell)
 
 
+PAGE = """
+<!-- test: given cats photos -->
+<!-- test: slow -->
+```sh
+i2i data inspect photos \\
+    --json
+```
+
+- <!-- test: skip: needs a GPU -->
+  ```python
+  if True:
+      pass
+  ```
+
+```text
+no code
+```
+"""
+
+
+def test_what_a_page_says_of_its_blocks() -> None:
+    shown = PAGE.replace("- <!--", "  <!--")
+    assert list(blocks_of(shown)) == [
+        Block(5, "sh", "i2i data inspect photos \\\n    --json\n", ("cats photos",), True, None),
+        Block(11, "python", "if True:\n    pass\n", (), False, "needs a GPU"),
+    ]
+    with pytest.raises(AssertionError, match="nothing that a test can be told"):
+        list(blocks_of(PAGE.replace("slow", "quick")))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "complaint"),
+    [
+        ("sh", "i2i data inspect nowhere/", "failed"),
+        ("sh", "i2i train pix2pix --data edges2cats --set optim.beta=1", "failed"),
+        ("bash", "ls nowhere", "non-zero"),
+        ("python", "assert 1 + 1 == 3", ""),
+    ],
+)
+def test_a_wrong_block_is_noticed(language: str, text: str, complaint: str, shell: Shell) -> None:
+    with pytest.raises((AssertionError, subprocess.CalledProcessError), match=complaint):
+        run("page", [Block(1, language, text, (), False, None)], shell)
+
+
 def run(page: str, blocks: list[Block], shell: Shell) -> None:
     names: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks:

@@ -11,7 +11,7 @@ NAME = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)(\(\))?`(?!`)")  # `gan_loss`, `i2i.
 
 
 class Reference(griffe.Extension):
-    """Shows each thing once, where it is defined, and lets the names in docstrings lead to what they name."""
+    """Shows each thing once, where it is defined; what options' defaults are; and lets names lead to what they name."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Walk the whole package once it is loaded."""
@@ -24,9 +24,22 @@ def _walk(thing: griffe.Object | griffe.Alias) -> None:
     if isinstance(thing, griffe.Module):
         thing.exports = None  # what a package passes on from its modules stands with those
     if thing.docstring:
+        if isinstance(thing, griffe.Class) and any(base.name == "Config" for base in thing.mro()):
+            thing.docstring.value += _defaults(thing)
         thing.docstring.value = NAME.sub(lambda name: _linked(thing, name), thing.docstring.value)
     for member in thing.members.values():
         _walk(member)
+
+
+def _defaults(options: griffe.Class) -> str:
+    """Return the options that a class adds, with their types and defaults, as a block of code."""
+    own = [member for member in options.attributes.values() if member.annotation and not member.has_labels("property")]
+    lines = [
+        f"{member.name}: {member.annotation}" + (f" = {member.value}" if member.value is not None else "")
+        for member in own
+        if not (member.name.startswith("_") or str(member.annotation).startswith("ClassVar"))
+    ]
+    return "\n\n```python\n" + "\n".join(lines) + "\n```\n" if lines else ""
 
 
 def _linked(thing: griffe.Object | griffe.Alias, name: re.Match[str]) -> str:
