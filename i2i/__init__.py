@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+from i2i.lazy import imported_later
 
 if TYPE_CHECKING:
     from i2i.inference import load as load
 
-
-def __getattr__(name: str) -> Any:
-    """Import `load` when it is first asked for, for torch takes its time."""
-    if name == "load":
-        from i2i.inference import load
-
-        return load
-    raise AttributeError(f"module 'i2i' has no attribute '{name}'")
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+__getattr__ = imported_later(__name__, {"inference": ["load"]})  # torch takes its time

@@ -20,7 +20,7 @@ FLOORS = (
     {"inference"},
     {"methods"},
     {"metrics", "optim", "losses", "nn", "data"},
-    {"resources", "config", "errors", "seeding", "weights", "machine", "__init__", "__main__"},
+    {"resources", "config", "errors", "lazy", "seeding", "weights", "machine", "__init__", "__main__"},
 )
 LEVEL = {room: len(FLOORS) - number for number, floor in enumerate(FLOORS) for room in floor}
 
@@ -50,8 +50,26 @@ def test_imports_go_downward_only() -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("code", ["import i2i", "from i2i.cli import main; main(['--help'])"])
-def test_light_commands_import_no_torch(code: str) -> None:
-    probe = f"{code}; import sys; print(sorted({{'torch', 'cv2', 'albumentations', 'pydantic'}} & set(sys.modules)))"
+HEAVY = {"torch", "torchvision", "cv2", "albumentations", "scipy", "kornia", "tensorboard", "tifffile", "ssl"}
+SLOW = {"pydantic", "numpy", "PIL", "yaml"}  # nor these, where nothing is read
+
+
+@pytest.mark.parametrize(
+    ("code", "left_out"),
+    [
+        ("import i2i", HEAVY | SLOW | {"typer", "rich"}),
+        ("main(['--help'])", HEAVY | SLOW),
+        *(
+            (f"main(['{command}', '--help'])", HEAVY | SLOW - {"pydantic"})
+            for command in ("train", "translate", "data")
+        ),
+        ("main(['data', 'list'])", HEAVY),
+        ("main(['list', 'presets'])", HEAVY | {"numpy", "PIL"}),
+        ("main(['list', 'data'])", HEAVY | {"numpy", "PIL"}),
+    ],
+)
+def test_light_commands_import_nothing_heavy(code: str, left_out: set[str]) -> None:
+    front = "from i2i.cli import main; " if code.startswith("main") else ""
+    probe = f"{front}{code}; import sys; print(sorted({left_out!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

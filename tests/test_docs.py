@@ -35,7 +35,7 @@ def test_options_and_flags_exist(page: Path) -> None:
     ours = re.sub(r"^\| `--[^|]*\|", "|", text, flags=re.MULTILINE)
     ours = re.sub(r"```python.*?```", "", ours, flags=re.DOTALL)
     ours = re.sub(r"\]\([^)]*\)", "]", ours)  # where links lead
-    ours = re.sub(r"\bpython \S+\.py.*", "", ours)  # scripts have flags of their own
+    ours = re.sub(r"\bpython (-m )?\S+.*", "", ours)  # scripts have flags of their own
     keys = set(re.findall(r"\b((?:data|method|optim|train)\.[a-z_0-9.]*[a-z_0-9])\b(?![/(:])", ours))
     files = {key for key in keys if key.endswith((".md", ".py", ".yaml", ".json", ".safetensors"))}
     assert keys - files <= set(keys_of(RunConfig))

@@ -60,11 +60,18 @@ WARM_UP = 5  # steps; more than come before a step is recorded
 
 
 class Bench:
-    """The full-size networks of a method's paper, run in one way on random images."""
+    """The networks of a method, run in one way on random images."""
 
-    def __init__(self, method: str, settings: dict[str, Any], device: torch.device, size: int, batch: int) -> None:
+    def __init__(
+        self,
+        method: Pix2PixConfig | CycleGANConfig,
+        settings: dict[str, Any],
+        device: torch.device,
+        size: int,
+        batch: int,
+    ) -> None:
         data = DataConfig(image_size=size, batch_size=batch)
-        config = RunConfig(method=CONFIGS[method], data=data, train=TrainConfig(**settings)).completed(data)
+        config = RunConfig(method=method, data=data, train=TrainConfig(**settings)).completed(data)
         self.precision = Precision(config.train.precision, device)
         self.method = build_method(config, SimpleNamespace(channels=(3, 3)), self.precision)  # type: ignore[arg-type]
         layout = self.precision.memory_format(config.train.channels_last)
@@ -137,7 +144,7 @@ def interleaved(takes: Sequence[Callable[[], float]], rounds: int) -> list[list[
 def bench_steps(arguments: argparse.Namespace, method: str, batch: int, peak: float) -> dict[str, Any]:
     """Measure steps on random images that lie on the device."""
     device = choose_device(arguments.device)
-    benches = [Bench(method, VARIANTS[name], device, arguments.size, batch) for name in arguments.variants]
+    benches = [Bench(CONFIGS[method], VARIANTS[name], device, arguments.size, batch) for name in arguments.variants]
     work = benches[0].work()
     for bench in benches:
         for _ in range(WARM_UP if device.type == "cuda" else 2):
@@ -230,7 +237,9 @@ def main() -> None:
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     if arguments.only:
-        bench = Bench(arguments.method[0], VARIANTS[arguments.only], device, arguments.size, arguments.batch[0])
+        bench = Bench(
+            CONFIGS[arguments.method[0]], VARIANTS[arguments.only], device, arguments.size, arguments.batch[0]
+        )
         for _ in range(WARM_UP):
             bench.seconds()
         print(json.dumps({"peak_megabytes": own_peak_megabytes(device)}))

@@ -33,7 +33,8 @@ def list_(
     if what is not None and what not in SECTIONS:
         raise UserError(f"there is no list of '{what}'{did_you_mean(what, SECTIONS)}")
     console = Console(markup=False)
-    for title, rows in [section() for name, section in SECTIONS.items() if what in (None, name)]:
+    # one after the other, so that what is light is shown before torch is imported for the rest
+    for title, rows in (section() for name, section in SECTIONS.items() if what in (None, name)):
         table = Table(show_header=False, box=None, padding=(0, 1))
         table.add_column(no_wrap=True)
         table.add_column()

@@ -29,12 +29,11 @@ from urllib.request import Request, urlopen
 
 from i2i import __version__
 from i2i.data.files import is_image
-from i2i.data.places import new_folder
+from i2i.data.places import DOWNLOADED, new_folder
 from i2i.data.recipes import Archive
 from i2i.data.reports import Progress, Say, Show, as_size, unheard, unseen
 from i2i.errors import UserError
 
-DOWNLOADED = "downloaded"  # name of the folder that downloads fill
 CHUNK = 1 << 18
 TIMEOUT = 30.0  # seconds without a byte after which a connection is given up
 ATTEMPTS = 4  # in a row that bring nothing, before an address is given up

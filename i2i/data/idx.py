@@ -15,17 +15,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from i2i.data.files import MAX_BYTES, list_images
 from i2i.data.layouts import DataFolder, Example, Split, with_val
 from i2i.data.listing import SPLITS
 from i2i.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -180,6 +181,8 @@ def _classes(
 
 def _read_images(path: Path) -> Tensor:
     """Return the images of a file, ``[N, H, W, C]``; a tensor, for loader processes share its memory."""
+    import torch
+
     array = read_idx(path)
     return torch.from_numpy(array.reshape(_image_shape(path, array.shape)))
 

@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
@@ -19,7 +21,9 @@ from i2i.data.files import TIFF_EXTRA, BrokenImage, Pixels, read, write_whole
 from i2i.data.layouts import DataFolder, Example, Problem, Size, Split, same_shape
 from i2i.data.places import cache_root
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
+INDEXES = 100  # folders whose files are remembered
+SAVE_SECONDS = 60.0  # between savings of what was found, so that a crash costs no more
 BATCH = 16  # files per task of the pool
 MOST_NAMED = 5  # files that a line names
 
@@ -289,15 +293,15 @@ class Inspection:
 
     def _records_of(self, example: Example) -> tuple[Record, ...]:
         """Return the records of an example's files, or nothing if one is broken."""
-        paths = _files([example])
+        paths = example.files
         return tuple(self._good[path] for path in paths) if all(path in self._good for path in paths) else ()
 
 
 def inspect(folder: DataFolder, progress: Callable[[int, int], None] | None = None) -> Inspection:
     """Decode every file of a folder that was not decoded before, and collect what was found.
 
-    What was found is kept in the user's cache folder, by name, length and time of change of each file. Where that
-    cannot be written, the files are decoded anew each time.
+    What was found is kept in the user's cache folder, by name, length and time of change of each file, of the last
+    `INDEXES` folders. Where that cannot be written, the files are decoded anew each time.
 
     Args:
         folder: from `read_folder`.
@@ -307,19 +311,23 @@ def inspect(folder: DataFolder, progress: Callable[[int, int], None] | None = No
     if folder.stacks:  # nothing is to be decoded, and nothing to be remembered
         held = {path: folder.stacks[path.parent][int(path.name)].numpy() for path in paths}
         return Inspection(folder, {path: _describe(pixels) for path, pixels in held.items()})
-    depth = len(folder.root.parts)
-    names = {path: "/".join(path.parts[depth:]) for path in paths}
+    names = _names(paths, folder.root)
     digest = hashlib.blake2b(os.fsencode(folder.root.resolve()), digest_size=16).hexdigest()
-    index = cache_root() / "index" / f"{digest}.json"
+    index = cache_root() / "index" / digest
     known = _load(index)
     records = {path: record for path in paths if (record := known.get(names[path])) and _is_current(path, record)}
     pending = [path for path in paths if path not in records]
     if pending:
+        tell = progress or (lambda done, total: None)
+        tell(len(records), len(paths))
+        saved = time.monotonic()
         try:
             for found in _examine_all(pending):
                 records.update(found)
-                if progress:
-                    progress(len(records), len(paths))
+                tell(len(records), len(paths))
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    _save(index, {names[path]: record for path, record in records.items()})
+                    saved = time.monotonic()
         finally:  # what was done before Ctrl-C need not be done again
             _save(index, {names[path]: record for path, record in records.items()})
     return Inspection(folder, {path: records[path] for path in paths})
@@ -328,6 +336,12 @@ def inspect(folder: DataFolder, progress: Callable[[int, int], None] | None = No
 def _files(examples: Sequence[Example]) -> list[Path]:
     """Return the distinct files of examples."""
     return list(dict.fromkeys(path for example in examples for path in example.files))
+
+
+def _names(paths: Sequence[Path], root: Path) -> dict[Path, str]:
+    """Return what an index calls files: their paths below its folder, or of those elsewhere, such as B's, the whole."""
+    below = str(root / "x")[:-1]
+    return {path: text.removeprefix(below) for path in paths if (text := str(path))}
 
 
 def _is_current(path: Path, record: Record) -> bool:
@@ -365,25 +379,40 @@ def _describe(pixels: Pixels, size: int = 0, changed: int = 0) -> Record:
     height, width, channels = pixels.shape
     digest = hashlib.blake2b(f"{pixels.shape} {pixels.dtype}".encode(), digest_size=16)
     digest.update(pixels.data)
-    constant = bool((pixels == pixels[0, 0]).all())
+    constant = all(bool((part == pixels[0, 0]).all()) for part in (pixels[0], pixels))  # mostly the first row tells
     return Record(size, changed, width, height, channels, pixels.itemsize * 8, digest.hexdigest(), constant)
 
 
+_values = attrgetter(*(field.name for field in fields(Record)))
+
+
 def _load(index: Path) -> dict[str, Record]:
+    """Return what an index holds; nothing if it is missing, damaged or of another version."""
     try:
-        content = json.loads(index.read_bytes())
-        files = content["files"] if content["version"] == INDEX_VERSION else {}
-        return {name: Record(*values) for name, values in files.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing or damaged: it is written anew
+        content = index.read_bytes()
+        os.utime(index)  # the last used are kept
+    except OSError:
         return {}
+    body = content.partition(b"\n")[2]
+    if content != _sealed(body):
+        return {}
+    return {name: Record(*values) for name, values in json.loads(body).items()}
 
 
 def _save(index: Path, records: Mapping[str, Record]) -> None:
     # What fails for want of a library alone is tried again once it is installed.
-    kept = {name: astuple(record) for name, record in records.items() if TIFF_EXTRA not in (record.error or "")}
-    content = {"version": INDEX_VERSION, "files": kept}
+    kept = {name: _values(record) for name, record in records.items() if TIFF_EXTRA not in (record.error or "")}
     with contextlib.suppress(OSError):  # a read-only home folder only costs time
-        write_whole(index, json.dumps(content, separators=(",", ":")).encode())
+        write_whole(index, _sealed(json.dumps(kept, separators=(",", ":")).encode()))
+        indexes = [path for path in index.parent.iterdir() if not path.name.startswith(".")]
+        for oldest in sorted(indexes, key=lambda path: path.stat().st_mtime)[:-INDEXES]:
+            oldest.unlink()
+
+
+def _sealed(body: bytes) -> bytes:
+    """Return the content of an index: a line that only this body fits, and the body."""
+    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    return f"version {INDEX_VERSION}, {digest}\n".encode() + body
 
 
 def _named(items: Sequence[object]) -> str:

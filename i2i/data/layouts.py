@@ -28,13 +28,14 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from i2i.data.files import BrokenImage, read_info
-from i2i.data.geometry import Box
 from i2i.data.listing import SPLIT_AND_SIDE, BySplit, Found, in_splits, list_found, outer_split, unwrap
 from i2i.data.listing import Split as Split
 from i2i.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from i2i.data.geometry import Box
 
 Layout = Literal["side-by-side", "two-folders", "photos", "unpaired", "classes", "idx"]
 
@@ -249,7 +250,8 @@ def with_val(
     whole, val_origin = dict(splits), None
     if whole.get("train") and "val" not in whole:
         whole["train"], whole["val"], val_origin = _split_off_val(whole["train"], share, seed)
-        if not set(whole["train"]).isdisjoint(whole["val"]):
+        held = {example.name for example in whole["val"]}
+        if any(example.name in held for example in whole["train"]):
             notes.append("val shows an image that is trained on, for there is no other")
     return {name: whole[name] for name in get_args(Split) if name in whole}, val_origin
 
@@ -354,15 +356,16 @@ def _size(path: Path) -> Size | None:
 
 def flat(images: Sequence[Found], layout: Layout) -> tuple[Example, ...]:
     """Return an example for each image; where two differ by their suffixes alone, it stays in their names."""
-    taken = Counter(image.name for image in images)
+    names = [image.name for image in images]
+    taken = Counter(names)
     side_by_side = layout == "side-by-side"
     return tuple(
         Example(
-            name if taken[name := image.name] == 1 else "/".join(image.parts),
+            name if taken[name] == 1 else "/".join(image.parts),
             image.path if side_by_side else None,
             image.path,
         )
-        for image in images
+        for name, image in zip(names, images, strict=True)
     )
 
 
@@ -501,16 +504,17 @@ def _split_off_val(
     train: Sequence[Example], share: float, seed: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...], str]:
     """Return train without val, val, and how it came about; of unpaired images, each side gives its share."""
-    held: set[Example] = set()
-    shown_twice: set[Example] = set()
+    held: set[str] = set()
+    shown_twice: set[str] = set()
     for group in ([e for e in train if e.b is not None], [e for e in train if e.b is None]):
-        count = min(max(1, round(share * len(group))), MAX_VAL, len(group) - 1)
+        names = [example.name for example in group]
+        count = min(max(1, round(share * len(names))), MAX_VAL, len(names) - 1)
         if count > 0:
-            held.update(heapq.nsmallest(count, group, key=lambda example: _rank(seed, example.name)))
+            held.update(heapq.nsmallest(count, names, key=lambda name: _rank(seed, name)))
         else:
-            shown_twice.update(group)
-    kept = tuple(example for example in train if example not in held)
-    val = tuple(example for example in train if example in held or example in shown_twice)
+            shown_twice.update(names)
+    kept = tuple(example for example in train if example.name not in held)
+    val = tuple(example for example in train if example.name in held or example.name in shown_twice)
     return kept, val, f"split off train, seed {seed}" if held else "the same image as train"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Found:
     @property
     def name(self) -> str:
         """The path without suffix, with forward slashes."""
-        return "/".join((*self.parts[:-1], self.path.stem))
+        return "/".join((*self.parts[:-1], os.path.splitext(self.parts[-1])[0]))
 
 
 BySplit = dict[Split, list[Found]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -62,6 +63,7 @@ def _start_worker(_: int) -> None:
     # A signal to the whole group is the main process's to answer, which ends the others when it has saved.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.freeze()  # else the collector would write to, and so copy, every page of what is shared with the main process
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

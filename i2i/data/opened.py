@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -70,7 +71,7 @@ class Data:
         """The images that are judged during training: those of val, or where it is empty those of train, unchanged."""
         return self.splits.get("val") or self.splits["train"].as_held_out()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A fingerprint of the training images' names and labels, by which a resume notices that they changed."""
         identity = "\n".join(self.splits["train"].identity)

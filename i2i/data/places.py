@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DOWNLOADED = "downloaded"  # name of the folder, in a data set's own, that downloads fill
+
 
 def data_root() -> Path:
     """Return the folder of prepared and downloaded data: ``I2I_DATA``, or ``i2i`` in the user's cache folder."""

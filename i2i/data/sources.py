@@ -15,9 +15,8 @@ from textwrap import shorten
 
 from i2i.config import Layer, read_yaml, resolve
 from i2i.data import drawn
-from i2i.data.fetching import DOWNLOADED, download
 from i2i.data.idx import find_idx_alone, side_of
-from i2i.data.places import data_root, new_folder
+from i2i.data.places import DOWNLOADED, data_root, new_folder
 from i2i.data.recipes import Recipe
 from i2i.data.reports import Say, Show, unheard, unseen
 from i2i.errors import UserError
@@ -73,6 +72,8 @@ class Source:
         Raises:
             UserError: there are none to download, or they cannot be had.
         """
+        from i2i.data.fetching import download  # what speaks HTTP takes its time to import
+
         recipe, folder = self.recipe, data_root() / self.name
         if recipe is None:
             raise UserError(f"{self.given}: is a folder; give the name of a data set (see: i2i data list)")

@@ -98,7 +98,7 @@ class Training:
 
 
 def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | None = None) -> Training:
-    """Build what a training needs and judge two images, so that what cannot work is found before anything is written.
+    """Build what a training needs and judge an image, so that what cannot work is found before anything is written.
 
     Args:
         config: everything the run was told, completed from the data.
@@ -133,7 +133,7 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
     first = load_checkpoint(checkpoint, state, data.digest) if checkpoint else 0
     with _kernels(config.train.deterministic):
         best = _metric_of(config.train.best or "")
-        limit = 2 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
+        limit = 1 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
         _check_best(config.train.best, validator.judge(rows=1, limit=limit).scalars)
     total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
     feed = Feed(config, data.splits["train"], precision, console)

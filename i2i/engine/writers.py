@@ -165,7 +165,7 @@ def progress(console: Console, unit: str) -> Iterator[Callable[[int, int], None]
 
         def tell(done: int, total: int) -> None:
             if not tickers:
-                tickers.append(close.enter_context(Ticker(console, total, 0, unit)))
+                tickers.append(close.enter_context(Ticker(console, total, done, unit)))
             tickers[0].update(done)
 
         yield tell

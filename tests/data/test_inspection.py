@@ -10,7 +10,7 @@ import pytest
 from i2i.data import inspection
 from i2i.data.files import read, write
 from i2i.data.inspection import inspect
-from i2i.data.layouts import read_folder
+from i2i.data.layouts import read_folder, two_heaps
 from i2i.data.places import cache_root, data_root
 
 
@@ -82,7 +82,7 @@ def test_the_second_time_nothing_is_decoded(tmp_path: Path, decoded: list[str]) 
     calls: list[tuple[int, int]] = []
     first = inspect(read_folder(tmp_path), lambda done, total: calls.append((done, total)))
     assert sorted(decoded) == ["1.png", "2.png", "3.png", "4.png"]
-    assert calls == [(4, 4)]
+    assert calls == [(0, 4), (4, 4)]
     assert len(list((cache_root() / "index").iterdir())) == 1
     decoded.clear()
     again = inspect(read_folder(tmp_path))
@@ -99,14 +99,19 @@ def test_progress_counts_to_the_end_in_batches(tmp_path: Path) -> None:
     photos(tmp_path, "train", list(range(40)))
     calls: list[tuple[int, int]] = []
     inspect(read_folder(tmp_path), lambda done, total: calls.append((done, total)))
-    assert calls == [(16, 40), (32, 40), (40, 40)]
+    assert calls == [(0, 40), (16, 40), (32, 40), (40, 40)]
+    write(tmp_path / "train" / "7.png", noise(99))
+    calls.clear()
+    inspect(read_folder(tmp_path), lambda done, total: calls.append((done, total)))
+    assert calls == [(39, 40), (40, 40)]  # the time left is that of the rest
 
 
 def test_an_interrupted_inspection_keeps_what_it_did(tmp_path: Path, decoded: list[str]) -> None:
     photos(tmp_path, "train", list(range(40)))
 
     def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         inspect(read_folder(tmp_path), interrupt)
@@ -120,17 +125,57 @@ def test_an_unwritable_or_damaged_cache_only_costs_time(tmp_path: Path, monkeypa
     folder = read_folder(tmp_path)
     expected = inspect(folder)
     (index,) = (cache_root() / "index").iterdir()
-    for content in (
-        f'{{"version": {inspection.INDEX_VERSION}, "files": {{"train/1.png": [1]}}}}',
-        "[]",
-        "{",
-        '{"version": 0, "files": {"x": []}}',
-    ):
-        index.write_text(content)
+    whole = index.read_bytes()
+    size = b",8,8,"  # width and height
+    assert whole.count(size) == 2
+    older = whole.replace(b"version %d" % inspection.INDEX_VERSION, b"version 0")
+    for content in (whole[:-9], b"", b"[]\n{}", older, whole.replace(size, b",9,8,")):
+        index.write_bytes(content)
         assert inspect(folder) == expected
+        assert index.read_bytes() == whole
     (tmp_path / "file").touch()
     monkeypatch.setenv("I2I_DATA", str(tmp_path / "file" / "within"))
     assert inspect(folder) == expected
+
+
+def test_what_was_found_is_saved_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(tmp_path, "train", list(range(40)))
+    folder = read_folder(tmp_path)
+    monkeypatch.setattr(inspection, "SAVE_SECONDS", 0.0)
+    kept: list[int] = []
+
+    def look(done: int, total: int) -> None:
+        kept.append(sum(len(inspection._load(index)) for index in (cache_root() / "index").glob("*")))
+
+    inspect(folder, look)
+    assert kept == [0, 0, 16, 32]
+
+
+def test_indexes_of_the_last_used_folders_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "INDEXES", 2)
+    made: dict[str, Path] = {}
+    for age, name in enumerate("ab"):
+        photos(tmp_path, name, [1])
+        inspect(read_folder(tmp_path / name))
+        (made[name],) = set((cache_root() / "index").iterdir()) - {*made.values()}
+        os.utime(made[name], (age, age))
+    inspect(read_folder(tmp_path / "a"))  # nothing is written, and yet it is used
+    photos(tmp_path, "c", [1])
+    inspect(read_folder(tmp_path / "c"))
+    left = set((cache_root() / "index").iterdir())
+    assert len(left) == 2
+    assert made["a"] in left
+
+
+def test_two_heaps_are_remembered_both(tmp_path: Path, decoded: list[str]) -> None:
+    for seed, name in enumerate(("a/1", "a/2", "b/1", "b/2")):
+        write(tmp_path / f"{name}.png", noise(seed))
+    heaps = two_heaps(read_folder(tmp_path / "a", "photos"), read_folder(tmp_path / "b", "photos"))
+    inspect(heaps)
+    assert len(decoded) == 4
+    decoded.clear()
+    inspect(heaps)
+    assert decoded == []
 
 
 def test_odd_widths_of_side_by_side_pairs(tmp_path: Path) -> None:

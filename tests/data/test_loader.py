@@ -37,6 +37,13 @@ def test_blocks_hold_the_steps_in_their_order() -> None:
     assert [place for block in blocks for place in block] == [place for step in steps for place in step]
 
 
+def test_any_step_of_a_long_run_is_found_at_once() -> None:
+    count, step = 100_000, 10**12
+    batch = next(iter(Stream(count, 3, seed=0, start=step, stop=step + 1)))
+    assert [epoch for _, epoch in batch] == [(3 * step + place) // count for place in range(3)]
+    assert len(set(batch)) == 3
+
+
 def edges(folder: Path, *, train: bool = True) -> PairedImages:
     options = {"aspect": "keep", "channels_b": 3, "derive": {"name": "edges"}, "image_size": 32}
     noise = [{"transform": "GaussNoise", "on": "a", "options": {"p": 1.0}}]

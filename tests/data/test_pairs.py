@@ -229,3 +229,21 @@ def test_augmentations_are_rehearsed_together(tmp_path: Path) -> None:
         UserError, match=r"RandomFog, on a: does not take these images .A of 1 channels.*; leave it out"
     ):
         pairs(tmp_path / "ab", augment=[fog], channels_a=1)
+
+
+def test_decoded_images_are_kept_as_long_as_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pairs(tmp_path / "ab")
+    both = 2 * 36 * 36 * 3  # bytes of a pair at load size
+    monkeypatch.setattr("i2i.data.images.CACHE_BYTES", 3 * both - 1)
+    decoded: list[str] = []
+    read = files.read
+
+    def noted(path: Path) -> files.Pixels:
+        decoded.append(path.stem)
+        return read(path)
+
+    monkeypatch.setattr(files, "read", noted)
+    for epoch in range(4):
+        for index in range(3):
+            data[index, epoch]
+    assert decoded == ["0", "1", "2", "2", "2", "2"]

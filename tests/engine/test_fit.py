@@ -132,7 +132,7 @@ def test_ctrl_c_during_validation_is_saved(
     pressed: list[bool] = []
 
     def press_once(self: Pix2Pix, *arguments: Any) -> dict[str, torch.Tensor]:
-        metrics = tmp_path / "run" / "metrics.jsonl"  # not there yet when two images are judged beforehand
+        metrics = tmp_path / "run" / "metrics.jsonl"  # not there yet when an image is judged beforehand
         if not pressed and metrics.exists() and metrics.read_text().count("loss/d") == 2:
             pressed.append(True)
             os.kill(os.getpid(), signal.SIGINT)

@@ -32,6 +32,17 @@ def test_plain_lines_now_and_then_with_the_time_left(monkeypatch: pytest.MonkeyP
     assert lines[-1] == "step 120/120 (100%), ETA 0:00  G 3"
 
 
+def test_the_time_left_follows_from_what_was_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), width=200)
+    with progress(console, "checking") as tell:
+        tell(900, 1000)  # of which nothing had to be done
+        clock[0] += 10
+        tell(920, 1000)
+    assert console.file.getvalue() == "checking 920/1000 (92%), ETA 0:40\n"  # type: ignore[attr-defined]
+
+
 def test_a_bar_on_a_terminal() -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     with progress(console, "image") as tell:
