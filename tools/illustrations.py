@@ -3,7 +3,8 @@
     python tools/illustrations.py docs/assets --runs runs/illustrations
 
 Trains what is not there yet, some minutes each on a CPU: the preset `demo`, a small pix2pix with transposed
-convolutions, and the same with resizing. Writes progress.jpg, checkerboard.jpg and statistics.jpg.
+convolutions, the same with resizing, and a conditional GAN. Writes progress.jpg, checkerboard.jpg, statistics.jpg and
+coats.jpg.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ PAIRS = ["train", "pix2pix", "--data", "edges2cats", *SMALL, "--set", "train.val
 RUNS = {
     "demo": ["train", "demo"],
     "transposed": [*PAIRS, "--steps", "700"],
+    "coats": ["train", "cgan", "--data", "coats", "--image-size", "32", "--batch-size", "32", "--steps", "1000"]
+    + ["--set", "method.generator.ngf=32", "--set", "method.discriminator.ndf=32", "--set", "train.ema=0.99"]
+    + ["--set", "train.validate_every=250"],
     "resize": [*PAIRS, "--steps", "100", "--set", "method.generator.upsample=resize"],
 }
 SHOWN = (2, 4)  # rows of a sheet
@@ -80,12 +84,17 @@ def statistics(runs: Path) -> Picture:
     return tiled([[drawing, *(model.translate(drawing) for model in either)] for drawing in drawings])
 
 
+def coats(runs: Path) -> Picture:
+    """Return cats of a conditional GAN, a row for each coat and a column for each noise, each pixel shown as four."""
+    return np.repeat(np.repeat(sheet_of(trained(runs, "coats"), 1000), 2, axis=0), 2, axis=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument("--runs", type=Path, default=Path("runs/illustrations"), help="where the runs are, or will be")
     arguments = parser.parse_args()
-    for make in (progress, checkerboard, statistics):
+    for make in (progress, checkerboard, statistics, coats):
         picture = cv2.cvtColor(make(arguments.runs), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(arguments.folder / f"{make.__name__}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from i2i import __version__
-from i2i.cli import data, evaluate, import_, list_, sample, train, translate
+from i2i.cli import data, evaluate, export, import_, list_, sample, train, translate
 from i2i.errors import UserError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("train")(train.train)
 app.command("translate")(translate.translate)
 app.command("sample")(sample.sample)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.add_typer(data.app, name="data")
 app.command("list")(list_.list_)

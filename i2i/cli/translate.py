@@ -17,7 +17,7 @@ def translate(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A folder, or for one image a file.")],
     model: Annotated[
         Path | None,
-        typer.Option(help="A run, a checkpoint, a foreign .pth file or a folder of such; the newest run if left out."),
+        typer.Option(help="A run, a checkpoint, an exported or a foreign .pth file; the newest run if left out."),
     ] = None,
     direction: Annotated[
         Literal["AtoB", "BtoA"] | None, typer.Option(help="AtoB or BtoA, for models that go both ways.")

@@ -82,9 +82,14 @@ def find_checkpoint(path: Path) -> Path:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors with a JSON header as safetensors, flushed to the disk."""
     rows = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    save_file(rows, path, metadata={"i2i": json.dumps({"format": FORMAT, **header})})
+    save_file(rows, path, metadata={"i2i": as_text(header)})
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def as_text(header: Mapping[str, Any]) -> str:
+    """Return a header as it stands in files."""
+    return json.dumps({"format": FORMAT, **header})
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -100,6 +105,16 @@ def read_header(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: does not exist") from error
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: is damaged or no safetensors file ({error})") from error
+    return parse_header(path, text)
+
+
+def parse_header(path: Path, text: str | None) -> dict[str, Any]:
+    """Return the header of a file from the text in it.
+
+    Raises:
+        UserError: the file is not ours (None), or of another format.
+        ValueError: the text is damaged.
+    """
     if text is None:
         raise UserError(f"{path}: was not written by i2i (its header does not describe the network)")
     header: dict[str, Any] = json.loads(text)

@@ -30,12 +30,12 @@ BATCH = 16
 def load_sampler(
     path: str | Path, *, device: str = "auto", precision: PrecisionName = "fp32", trust: bool = False
 ) -> Sampler:
-    """Load a model that makes images of noise, from a run (its last checkpoint) or from one checkpoint.
+    """Load a model that makes images of noise, from a run (its last checkpoint), a checkpoint or an exported file.
 
     Averaged weights are taken where there are any.
 
     Args:
-        path: a run's folder, or a ``checkpoints/step_...`` folder.
+        path: a run's folder, a ``checkpoints/step_...`` folder, or a file that `i2i export` wrote.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``fp32`` gives the same result everywhere; ``bf16`` and ``fp16`` are faster on devices made for them.
         trust: import the code that the model names as its network (``module:attribute``), if it is your own.
@@ -48,6 +48,7 @@ def load_sampler(
     measures = trained.measures
     categories, continuous = tuple(model.options.get("categories", ())), int(model.options.get("continuous", 0))
     classes = model.data.classes if measures["classes"] else ()
+    settled = trained.settled({"device": device, "precision": precision})
     return Sampler(
         trained.build(trust=trust),
         LatentSpace(
@@ -60,7 +61,7 @@ def load_sampler(
         channels=measures["channels"],
         size=measures["size"],
         policy=model.policy,
-        precision=Precision(precision, choose_device(device)),
+        precision=Precision(settled["precision"], choose_device(settled["device"])),
         label=trained.label,
     )
 

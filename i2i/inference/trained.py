@@ -1,13 +1,14 @@
 """What stands at a path to a trained model: its networks, and what was recorded with them.
 
-A run, one of its checkpoints, a file or a folder of files of the CycleGAN-and-pix2pix code: all are opened alike, to be
-translated with, trained further or kept in another format.
+A run, one of its checkpoints, an exported file, a file or a folder of files of the CycleGAN-and-pix2pix code: all are
+opened alike, to be translated with, trained further or kept in another format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,26 @@ from torch import Tensor, nn
 from i2i.data import DataConfig
 from i2i.errors import UserError
 from i2i.inference import junyanz
-from i2i.inference.runs import find_checkpoint, load_weights, read_header, read_tensors
+from i2i.inference.export import onnx, pt2
+from i2i.inference.export.graph import InModelRange, first_line
+from i2i.inference.runs import find_checkpoint, load_weights, parse_header, read_header, read_tensors
 from i2i.nn import Imported, InferencePolicy, Kind, UNetConfig, build_network, network_options
 from i2i.seeding import torch_seeded
 
 Direction = Literal["AtoB", "BtoA"]
+GRAPHS = {".onnx": onnx.read_metadata, ".pt2": pt2.read_metadata}
+"""Kinds of exported files that hold a graph, and what gives their metadata."""
+SUFFIXES = (*junyanz.SUFFIXES, *GRAPHS, ".safetensors")
+"""Of files that are models by themselves."""
+ORIGIN = ("step", "ema", "imported_from")
+MEASURES: dict[Kind, tuple[str, ...]] = {
+    "generator": ("in_channels", "out_channels"),
+    "discriminator": ("in_channels",),
+    "noise_generator": ("latent", "channels", "size", "classes"),
+    "critic": (),
+    "autoencoder": (),
+}
+"""What translators and samplers ask of a network, beside its options."""
 MAKE_NO_DIFFERENCE = {"dropout", "init"}  # to whether weights fit a network
 
 
@@ -38,6 +54,7 @@ class TrainedNetwork:
             not say.
         read: returns its weights by name, on the CPU.
         label: what it is, in words.
+        origin: what is recorded of where the weights come from: ``step``, ``ema``, ``imported_from``.
     """
 
     file: Path
@@ -47,6 +64,7 @@ class TrainedNetwork:
     translates: tuple[Direction, ...]
     read: Callable[[], Mapping[str, Tensor]]
     label: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, *, trust: bool = False) -> nn.Module:
         """Return the network with its weights, in training mode on the CPU.
@@ -68,6 +86,17 @@ class TrainedNetwork:
         self.load_into(network)
         return network
 
+    def settled(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the network is to run (`i2i.load`), once what is left open is decided by what it is.
+
+        Args:
+            asked: options by name; None: left open.
+
+        Raises:
+            UserError: it does not run like that.
+        """
+        return dict(asked)
+
     def differing(self, options: Mapping[str, Any]) -> list[str]:
         """Return which of the options of a network (`Config.model_dump` for JSON) these weights would not fit."""
         theirs = self.config.model_dump(mode="json")
@@ -82,6 +111,45 @@ class TrainedNetwork:
         """
         on_meta = any(parameter.is_meta for parameter in network.parameters())
         load_weights(network, self.read(), self.file, assign=on_meta)
+
+
+@dataclass(frozen=True)
+class GraphNetwork(TrainedNetwork):
+    """A network as a graph in an ONNX or ``.pt2`` file: it runs as it was written, and has no weights to train on.
+
+    Attributes:
+        graph: how it was written: its ``policy``, ``pixels``, and whether it ``normalises_images`` each by itself
+            (`i2i.inference.export.exporting.describe`).
+    """
+
+    graph: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, *, trust: bool = False) -> nn.Module:
+        """Return the graph in place of the network; see `TrainedNetwork.build`."""
+        is_onnx = self.file.suffix.lower() == ".onnx"
+        network = onnx.OnnxNetwork(self.file) if is_onnx else pt2.Pt2Network(self.file, trust=trust)
+        if self.graph["pixels"] == "uint8":
+            return InModelRange(network, takes_images=self.kind == "generator")
+        return network
+
+    def settled(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the graph is to run, which has most options fixed; see `TrainedNetwork.settled`."""
+        fixed = {**self.graph["policy"], "precision": "fp32"}  # what goes in and comes out; within, it is what it is
+        if self.file.suffix.lower() == ".onnx":
+            fixed["device"] = "cpu"
+        if self.graph["normalises_images"]:
+            fixed["tile"] = None
+        for name, value in fixed.items():
+            wanted = asked.get(name)
+            if wanted not in (None, value) and (wanted != "auto" or value is None):
+                reason = (
+                    "its norms take each image's own statistics, which tiles cannot share in a graph; take the run or "
+                    "its safetensors file"
+                    if name == "tile"
+                    else f"it runs with {value} alone; export it again, or take the run"
+                )
+                raise UserError(f"{self.file}: --{name} {wanted}: {reason}")
+        return {**asked, **fixed}
 
 
 @dataclass(frozen=True)
@@ -157,8 +225,9 @@ def open_model(path: str | Path) -> TrainedModel:
     """Say what trained model stands at `path`; no weights are read yet from a run.
 
     Args:
-        path: a run's folder (its last checkpoint counts), a ``checkpoints/step_...`` folder, a ``.pth`` file of the
-            CycleGAN-and-pix2pix code, or a folder of such files (its ``latest``, or else its last epoch counts).
+        path: a run's folder (its last checkpoint counts), a ``checkpoints/step_...`` folder, an exported ``.onnx``,
+            ``.pt2`` or ``.safetensors`` file, a ``.pth`` file of the CycleGAN-and-pix2pix code, or a folder of such
+            files (its ``latest``, or else its last epoch counts).
 
     Raises:
         UserError: there is no model, or its files are damaged.
@@ -166,6 +235,8 @@ def open_model(path: str | Path) -> TrainedModel:
     path = Path(path).expanduser()
     if path.suffix.lower() in junyanz.SUFFIXES and not path.is_dir():
         return _from_foreign(path, {junyanz.role_of(path) or "": path})
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return _from_exported(path)
     if files := junyanz.network_files(path):
         return _from_foreign(path, files)
     return _from_checkpoint(find_checkpoint(path))
@@ -180,8 +251,12 @@ def _from_checkpoint(checkpoint: Path) -> TrainedModel:
             networks[file.stem] = _recorded(checkpoint, file, header)
     if not networks:
         raise UserError(f"{checkpoint}: holds no networks; give another checkpoint of the run")
+    return _recorded_model(checkpoint, networks, header)
+
+
+def _recorded_model(path: Path, networks: Mapping[str, TrainedNetwork], header: Mapping[str, Any]) -> TrainedModel:
     return TrainedModel(
-        checkpoint,
+        path,
         header["method"],
         networks,
         InferencePolicy.model_validate(header["policy"]),
@@ -191,7 +266,32 @@ def _from_checkpoint(checkpoint: Path) -> TrainedModel:
     )
 
 
-def _recorded(checkpoint: Path, file: Path, header: Mapping[str, Any]) -> TrainedNetwork:
+def _from_exported(path: Path) -> TrainedModel:
+    """Take up the network of one file, which describes itself."""
+    read_metadata = GRAPHS.get(path.suffix.lower())
+    try:
+        header = parse_header(path, read_metadata(path)) if read_metadata else read_header(path)
+        if header.get("network") is None:
+            raise UserError(f"{path}: holds no network; give a run, or one of its networks' files")
+        trained = _recorded(path, path, header)
+        if lacking := [name for name in MEASURES[trained.kind] if not isinstance(trained.measures.get(name), int)]:
+            raise KeyError(lacking[0])
+        if read_metadata:
+            graph = {
+                "policy": header["policy"],
+                **{key: header["export"][key] for key in ("pixels", "normalises_images")},
+            }
+            trained = GraphNetwork(**vars(trained) | {"read": partial(_refuse_weights, path), "graph": graph})
+        return _recorded_model(path, {header["role"]: trained}, header)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # pydantic's are ValueErrors
+        raise UserError(f"{path}: its description is damaged ({first_line(error)})") from error
+
+
+def _refuse_weights(path: Path) -> Mapping[str, Tensor]:
+    raise UserError(f"{path}: holds a graph, not weights to train on or to keep; give the run or its safetensors file")
+
+
+def _recorded(place: Path, file: Path, header: Mapping[str, Any]) -> TrainedNetwork:
     spec, way = header["network"], header["translates"]
     trained = f"imported from {header['imported_from']}" if "imported_from" in header else f"{header['step']} steps"
     averaged = ", averaged weights" if "ema" in header else ""
@@ -201,9 +301,15 @@ def _recorded(checkpoint: Path, file: Path, header: Mapping[str, Any]) -> Traine
         network_options(spec["kind"], spec["config"]),
         spec["measures"],
         (way,) if way else (),
-        lambda: read_tensors(file),
-        f"{checkpoint} ({header['method']}, {trained}{averaged})",
+        lambda: _in_fp32(read_tensors(file)),
+        f"{place} ({header['method']}, {trained}{averaged})",
+        {key: header[key] for key in ORIGIN if key in header},
     )
+
+
+def _in_fp32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of which a file may keep those in fp16."""
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in weights.items()}
 
 
 def _from_foreign(path: Path, files: Mapping[str, Path]) -> TrainedModel:
@@ -226,6 +332,7 @@ def _from_foreign(path: Path, files: Mapping[str, Path]) -> TrainedModel:
             _directions(role, recorded) if foreign.kind == "generator" else (),
             read,
             f"{file} (foreign file: {'; '.join([foreign.describe(), *foreign.notes])})",
+            {"step": 0, "imported_from": str(file)},
         )
     told = next((network.translates[0] for network in networks.values() if network.translates), "AtoB")
     return TrainedModel(

@@ -45,11 +45,13 @@ def load(
     seed: int = 0,
     trust: bool = False,
 ) -> Translator:
-    """Load a trained model from a run (its last checkpoint), from one checkpoint, or from foreign files.
+    """Load a trained model from a run (its last checkpoint), from one checkpoint, an exported file or foreign files.
+
+    An exported graph (ONNX, ``.pt2``) has its policy and precision fixed, and an ONNX file runs on the CPU.
 
     Args:
-        path: a run's folder, a ``checkpoints/step_...`` folder, a generator's ``.pth`` file of the
-            CycleGAN-and-pix2pix code, or a folder of such files.
+        path: a run's folder, a ``checkpoints/step_...`` folder, a file that `i2i export` wrote, a generator's ``.pth``
+            file of the CycleGAN-and-pix2pix code, or a folder of such files.
         direction: which way to translate; a pix2pix model has one, the one it was trained in, a CycleGAN both.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         precision: ``fp32`` gives the same result everywhere; ``bf16`` and ``fp16`` are faster on devices made for them.
@@ -59,11 +61,12 @@ def load(
             the run's validation used (foreign files: running).
         dropout: ``off`` or ``sample``, instead of what the run's validation used (foreign files: off).
         seed: of sampled dropout.
-        trust: import the code that the model names as its network (``module:attribute``), if it is your own.
+        trust: import the code that the model names as its network (``module:attribute``), or read a ``.pt2`` file,
+            which may run code, if it is your own.
 
     Raises:
-        UserError: there is no such model, it is damaged, it names code and is not trusted, or it does not go in that
-            direction.
+        UserError: there is no such model, it is damaged, it names code and is not trusted, it does not go in that
+            direction, or it is a graph that does not run like that.
     """
     if seed < 0:
         raise UserError(f"--seed {seed}: must not be negative")
@@ -72,16 +75,18 @@ def load(
     in_channels, out_channels = trained.measures["in_channels"], trained.measures["out_channels"]
     channels = [n if n <= MAX_CHANNELS else None for n in (in_channels, out_channels)]
     a, b = channels if way == "AtoB" else reversed(channels)
-    overrides = {"statistics": statistics, "dropout": dropout}
+    asked = {"statistics": statistics, "dropout": dropout, "device": device, "precision": precision, "tile": tile}
+    settled = trained.settled(asked)
+    overrides = {key: settled[key] for key in ("statistics", "dropout") if settled[key]}
     return Translator(
         trained.build(trust=trust),
         in_channels=in_channels,
         out_channels=out_channels,
-        policy=model.policy.model_copy(update={key: value for key, value in overrides.items() if value}),
+        policy=model.policy.model_copy(update=overrides),
         data=model.data.model_copy(update={"direction": way, "channels_a": a, "channels_b": b}),
         data_seed=model.data_seed,
-        precision=Precision(precision, choose_device(device)),
-        tile=tile,
+        precision=Precision(settled["precision"], choose_device(settled["device"])),
+        tile=settled["tile"],
         seed=seed,
         label=trained.label,
         trusted=trust,

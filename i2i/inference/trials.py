@@ -16,9 +16,9 @@ from i2i.data.sources import Source, find_source
 from i2i.errors import UserError, did_you_mean
 from i2i.inference.couples import Couple
 from i2i.inference.folders import Input, Job, plan_examples, reader_of, translate_jobs
-from i2i.inference.junyanz import SUFFIXES as FOREIGN
 from i2i.inference.junyanz import network_files
 from i2i.inference.runs import STEP, is_run, place_of
+from i2i.inference.trained import SUFFIXES
 from i2i.inference.translator import Translator
 from i2i.metrics import metrics_named
 
@@ -58,7 +58,7 @@ def is_model(path: Path) -> bool:
     return (
         is_run(path)
         or (STEP.fullmatch(path.name) is not None and path.is_dir())
-        or path.suffix.lower() in FOREIGN
+        or path.suffix.lower() in SUFFIXES
         or bool(network_files(path))
     )
 

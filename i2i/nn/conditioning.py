@@ -27,7 +27,7 @@ def append_labels(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
     Raises:
         ValueError: labels are missing, not expected, or not int64 [N].
     """
-    checked = check_labels(labels, classes, len(x))
+    checked = check_labels(labels, classes, x.shape[0])  # len(x) would fix the size of a graph
     if checked is None:
         return x
     vectors = one_hot(checked, classes).to(x.dtype)
@@ -46,7 +46,7 @@ def check_labels(labels: Tensor | None, classes: int, count: int) -> Tensor | No
         return None
     if not classes:
         raise ValueError("the network was built without classes and takes no labels")
-    if labels.dtype != torch.int64 or labels.shape != (count,):
+    if labels.dtype != torch.int64 or labels.ndim != 1 or labels.shape[0] != count:
         found = f"{str(labels.dtype).removeprefix('torch.')} {list(labels.shape)}"
         raise ValueError(f"the labels must be int64 [{count}], not {found}")
     return labels
@@ -135,7 +135,7 @@ class Critic(nn.Module):
         """
         outputs: Tensor = self.head(features)
         if self.embedding is not None:
-            embedded = self.embedding(check_labels(labels, self.classes, len(features)))
+            embedded = self.embedding(check_labels(labels, self.classes, features.shape[0]))
             outputs = outputs + (embedded * features).sum(dim=1, keepdim=True)
         return outputs.squeeze(1) if self.outputs == 1 else outputs
 

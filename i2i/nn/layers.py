@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -19,13 +20,23 @@ def pad_to(x: Tensor, height: int, width: int, mode: Literal["reflect", "replica
 
     There, and not all around, so that every stride meets the original pixels at the phase it would without padding.
     Reflection needs more pixels than it adds; where there are fewer, the edge is replicated.
+
+    Sizes may be symbols, which they are in `torch.export`: then nothing is decided by their values.
     """
     bottom, right = height - x.shape[-2], width - x.shape[-1]
-    if not bottom and not right:
+    if isinstance(bottom, int) and isinstance(right, int) and not bottom and not right:
         return x
-    if bottom >= x.shape[-2] or right >= x.shape[-1]:
-        mode = "replicate"
-    return pad(x, (0, right, 0, bottom), mode=mode)
+    if mode == "replicate":
+        return pad(x, (0, right, 0, bottom), mode=mode)
+    return x[..., _reflected(x, -2, height), :][..., _reflected(x, -1, width)]
+
+
+def _reflected(x: Tensor, dim: int, size: int) -> Tensor:
+    """Return the places [size] along a dimension of `x` that an enlarged one takes its values from."""
+    last = x.shape[dim] - 1
+    places = torch.arange(size, device=x.device)
+    mirrored = last - (places - last).abs()
+    return torch.where(mirrored[-1] < 0, places.clamp(max=last), mirrored)
 
 
 def crop_like(x: Tensor, reference: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def shared_statistics(
         batches: ``[N, C, H, W]`` each: pieces that are as fair a sample of the image as can be. They are not asked for
             where no layer has statistics to share.
     """
-    norms = [module for module in network.modules() if _normalises_each_image(module)]
+    norms = [module for module in network.modules() if normalises_each_image(module)]
     try:
         for norm in norms:
             norm.shared = SharedStatistics()
@@ -117,7 +117,8 @@ def shared_statistics(
             norm.shared = None
 
 
-def _normalises_each_image(module: nn.Module) -> TypeGuard[BatchNorm | InstanceNorm | GroupNorm]:
+def normalises_each_image(module: nn.Module) -> TypeGuard[BatchNorm | InstanceNorm | GroupNorm]:
+    """Say whether a layer of `i2i.nn` normalises by each image's own statistics, in the mode that it is in."""
     return isinstance(module, InstanceNorm | GroupNorm) or (isinstance(module, BatchNorm) and module.per_image)
 
 

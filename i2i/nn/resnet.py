@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -103,7 +104,7 @@ class ResNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map `image` [N, C_in, H, W] in [-1, 1] to [N, C_out, H, W] in [-1, 1] by tanh, for any H and W."""
         # At 8 pixels the blocks see 2, the fewest that a border of one can be reflected from.
-        height, width = (max(8, (side + 3) // 4 * 4) for side in image.shape[-2:])
+        height, width = (cast(int, torch.sym_max(8, (side + 3) // 4 * 4)) for side in image.shape[-2:])
         x = self.encoder(pad_to(image, height, width, "reflect"))
         x = self.decoder(self.blocks(x))
         return crop_like(self.head(x), image)

@@ -141,5 +141,5 @@ class UNet(nn.Module):
 
 
 def _pad_to_even(x: Tensor) -> Tensor:
-    height, width = x.shape[-2:]
-    return pad_to(x, height + height % 2, width + width % 2, "replicate")
+    height, width = ((side + 1) // 2 * 2 for side in x.shape[-2:])
+    return pad_to(x, height, width, "replicate")
