@@ -23,15 +23,14 @@ from i2i.inference import load
 
 Picture = npt.NDArray[np.uint8]
 
-SMALL = ["--image-size", "128", "--set", "method.generator.ngf=24", "--set", "method.discriminator.ndf=24"]
-PAIRS = ["train", "pix2pix", "--data", "edges2cats", *SMALL, "--set", "train.validate_every=100"]
+SMALL = "--set method.generator.ngf={0} --set method.discriminator.ndf={0} --set train.validate_every={1}"
+PAIRS = f"train pix2pix --data edges2cats --image-size 128 {SMALL.format(24, 100)}"
 RUNS = {
-    "demo": ["train", "demo"],
-    "transposed": [*PAIRS, "--steps", "700"],
-    "coats": ["train", "cgan", "--data", "coats", "--image-size", "32", "--batch-size", "32", "--steps", "1000"]
-    + ["--set", "method.generator.ngf=32", "--set", "method.discriminator.ndf=32", "--set", "train.ema=0.99"]
-    + ["--set", "train.validate_every=250"],
-    "resize": [*PAIRS, "--steps", "100", "--set", "method.generator.upsample=resize"],
+    "demo": "train demo",
+    "transposed": f"{PAIRS} --steps 700",
+    "resize": f"{PAIRS} --steps 100 --set method.generator.upsample=resize",
+    "coats": f"train cgan --data coats --image-size 32 --batch-size 32 --steps 1000 {SMALL.format(32, 250)} "
+    "--set train.ema=0.99",
 }
 SHOWN = (2, 4)  # rows of a sheet
 SIDE, GAP, TOP = 128, 4, 22  # of a sheet's images, between them, and above the first row
@@ -39,7 +38,7 @@ SIDE, GAP, TOP = 128, 4, 22  # of a sheet's images, between them, and above the 
 
 def trained(runs: Path, name: str) -> Path:
     """Return the run of that name, which is trained if it is not there."""
-    if not (runs / name).exists() and i2i([*RUNS[name], "--run-dir", str(runs / name)]):
+    if not (runs / name).exists() and i2i([*RUNS[name].split(), "--run-dir", str(runs / name)]):
         raise SystemExit(f"{name}: could not be trained")
     return runs / name
 
