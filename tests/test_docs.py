@@ -75,6 +75,16 @@ def test_the_site_builds_strictly_and_fetches_nothing(tmp_path: Path, monkeypatc
     assert "\nlr: PositiveFloat = 0.0002\n" in options
 
 
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """Those of the other pages are checked when the site is built."""
+    for target, anchor in re.findall(r"\]\(([^)#:]+)(?:#([^)]*))?\)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", (ROOT / target).read_text(encoding="utf-8"), flags=re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert anchor in anchors, f"{target}#{anchor}"
+
+
 def test_pages_say_nothing_of_files_that_are_not_there() -> None:
     for page in PAGES:
         for name in re.findall(r"`((?:tools|tests|configs|datasets|i2i)/[\w/.-]+)`", page.read_text(encoding="utf-8")):
