@@ -14,6 +14,10 @@ class UserError(Exception):
     """
 
 
+class ProcessLost(Exception):
+    """Another of the processes that train together ended, or cannot be reached any more."""
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the choice nearest to `word`, or a list of all choices if none is near.
 

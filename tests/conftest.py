@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from i2i.engine.runs import start
 
 Image = npt.NDArray[np.uint8]
 
+# processes that tests start find the same i2i
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 torch.set_num_threads(1)  # the tests run in several processes, and their networks are small
 
 

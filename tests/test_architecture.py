@@ -20,7 +20,7 @@ FLOORS = (
     {"inference"},
     {"methods"},
     {"metrics", "optim", "losses", "nn", "data"},
-    {"resources", "config", "errors", "lazy", "seeding", "weights", "machine", "__init__", "__main__"},
+    {"world", "resources", "config", "errors", "lazy", "seeding", "weights", "machine", "__init__", "__main__"},
 )
 LEVEL = {room: len(FLOORS) - number for number, floor in enumerate(FLOORS) for room in floor}
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
 
-from i2i import __version__
+from i2i import __version__, world
 from i2i.cli import data, evaluate, export, import_, list_, sample, train, translate
-from i2i.errors import UserError
+from i2i.errors import ProcessLost, UserError
 
 app = typer.Typer(
     name="i2i",
@@ -48,36 +50,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     typed = train.with_newest_run(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        code = app(typed, standalone_mode=False)
+        code = app(typed, standalone_mode=False, obj=typed)
         return code if isinstance(code, int) else 0
     except UserError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        return 2
+        return _refused(str(error))
     except typer.Exit as request:
         return request.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("stopped", err=True)
+        _tell("stopped")
         return 130
+    except ProcessLost as error:
+        from i2i.engine.launch import LOST, is_supervised
+
+        if not is_supervised():  # who looks after the processes knows better which of them was the first
+            _tell(f"error: {error}")
+        return LOST
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        typer.echo(f"error: {error.filename or 'the disk'}: {error.strerror}", err=True)
-        return 2
+        return _refused(f"{error.filename or 'the disk'}: {error.strerror}")
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which must not be imported for its name
             hint = "try a smaller --batch-size or --image-size, or --precision bf16"
-            typer.echo(f"error: the device has not enough memory; {hint}", err=True)
-            return 2
+            return _refused(f"the device has not enough memory; {hint}")
         explain = getattr(error, "format_message", None)  # of the parser's errors alone
         if explain is None:
             raise
-        typer.echo(
-            f"error: {' '.join(explain().replace('Value error, ', '').split())} (see: i2i --help, i2i COMMAND --help)",
-            err=True,
-        )
-        return 2
+        return _refused(f"{explain().replace('Value error, ', '')} (see: i2i --help, i2i COMMAND --help)")
+
+
+def _refused(reason: str) -> int:
+    """Tell what the user can mend, in one line, and return the exit code for it."""
+    _tell(f"error: {' '.join(reason.split())}")
+    return 2
+
+
+def _tell(line: str) -> None:
+    """Print a line on the error stream; of several processes that train together, one alone does."""
+    if world.speaks():
+        typer.echo(line, err=True)
 
 
 def run() -> None:
     """Run the command that was typed and leave with its exit code."""
-    sys.exit(main())
+    if world.planned().size == 1:
+        sys.exit(main())
+    try:
+        code = main()
+    except Exception:
+        _tell(f"process {world.planned().rank} of {world.planned().size}: {traceback.format_exc()}")
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code:
+        os._exit(code)  # what runs at exit may wait for other processes, and they for this one
+    sys.exit(code)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from i2i import world
+from i2i.errors import UserError
+
+if TYPE_CHECKING:
+    from i2i.config import Layer
 
 NEWEST = ":newest"
 
@@ -21,6 +28,7 @@ def with_newest_run(arguments: list[str]) -> list[str]:
 
 
 def train(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="A preset (see: i2i list) or the path of a YAML file.")] = None,
     data: Annotated[str | None, typer.Option(help="A data set (see: i2i data list) or the path of a folder.")] = None,
     data_b: Annotated[str | None, typer.Option(help="The folder of B, where --data is that of A alone.")] = None,
@@ -33,7 +41,10 @@ def train(
     gan_loss: Annotated[str | None, typer.Option(help="Adversarial loss (see: i2i list losses).")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16, fp16 or fp32.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Loader processes.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Train in so many processes: GPUs, or with --device cpu parts of the CPU.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Loader processes, of each process that trains.")] = None,
     init_from: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Begin with the weights of a run, a checkpoint or .pth files.")
     ] = None,
@@ -50,14 +61,8 @@ def train(
     ] = None,
 ) -> int:
     """Train a model: i2i train pix2pix --data edges2cats."""
-    from rich.console import Console
-
     from i2i.config import Layer, nest, parse_setting
-    from i2i.engine.config import compose
-    from i2i.engine.runs import go_on, start
-    from i2i.engine.writers import typed
-    from i2i.errors import UserError
-    from i2i.inference.runs import newest_run
+    from i2i.engine.launch import end_with_parent, is_supervised, launch
 
     if epochs is not None and steps is not None:
         raise UserError("--epochs and --steps are both given; keep one")
@@ -86,7 +91,24 @@ def train(
         flags.append(Layer(f"--steps {steps}", {"train": {"steps": steps, "epochs": None}}))
     flags += map(parse_setting, settings or [])
 
-    console = Console(stderr=False)
+    if devices is not None and devices > 1 and not is_supervised():
+        return launch(devices, [sys.executable, "-m", "i2i", *context.obj])
+    end_with_parent()
+    with world.joined():
+        return _train(name, data, flags, run_dir, resume)
+
+
+def _train(name: str | None, data: str | None, flags: list[Layer], run_dir: Path | None, resume: str | None) -> int:
+    """Train what the flags say and print what came of it; of several processes, the first alone prints."""
+    from rich.console import Console
+
+    from i2i.engine.config import compose
+    from i2i.engine.launch import resuming
+    from i2i.engine.runs import go_on, start
+    from i2i.engine.writers import typed
+    from i2i.inference.runs import newest_run
+
+    console = Console(quiet=world.rank() > 0)
     if resume is not None:
         if name is not None or run_dir is not None:
             raise UserError("--resume takes preset and folder from the run; leave the name and --run-dir out")
@@ -107,7 +129,7 @@ def train(
         console.print(f"best: {best['name']} {best['value']:.4g} at step {best['step']}{last}", highlight=False)
     if outcome.exit_code:
         console.print(
-            f"stopped after step {outcome.steps}; to go on: {typed('i2i')} train --resume {run}",
+            f"stopped after step {outcome.steps}; to go on: {resuming(run)}",
             highlight=False,
             soft_wrap=True,
         )

@@ -22,7 +22,9 @@ def translate(
     direction: Annotated[
         Literal["AtoB", "BtoA"] | None, typer.Option(help="AtoB or BtoA, for models that go both ways.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most images per forward.")] = 4,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Most images per forward; what is fast if left out.")
+    ] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Work at this short side, then enlarge back.")] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="N|auto", help="Translate larger images in tiles of N, or as memory asks.")
@@ -56,6 +58,10 @@ def translate(
     trust: Trust = False,
     device: Device = "auto",
     precision: Precision = "fp32",
+    runtime: Annotated[
+        Literal["auto", "torch", "onnx", "plain"],
+        typer.Option(help="What runs the network: torch, onnx (a CPU, fp32), plain torch, or auto: what is faster."),
+    ] = "auto",
 ) -> int:
     """Translate images with a trained model: i2i translate drawings/ cats/."""
     from rich.console import Console
@@ -64,7 +70,7 @@ def translate(
     from i2i.engine.writers import progress
     from i2i.errors import UserError
     from i2i.inference import load
-    from i2i.inference.folders import plan, translate_jobs
+    from i2i.inference.folders import choose_runtime, plan, translate_jobs
     from i2i.inference.runs import newest_run
 
     if from_photos and from_pairs:
@@ -86,6 +92,8 @@ def translate(
         dropout=dropout,
         seed=seed,
         trust=trust,
+        runtime=runtime,
+        say=typer.echo,
     )
     typer.echo(f"model: {translator.describe()}{'' if model else ' (the newest run)'}")
     jobs = plan(
@@ -100,6 +108,7 @@ def translate(
         overwrite=overwrite,
         say=typer.echo,
     )
+    choose_runtime(translator, jobs, typer.echo)
     with progress(Console(), "image") as told:
         result = translate_jobs(translator, jobs, batch_size, told, sheet=sheet is not None)
     if sheet is not None and result.sheet is not None:

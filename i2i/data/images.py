@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from i2i import world
 from i2i.data import files
 from i2i.data.augment import Augmenter, Domain
 from i2i.data.config import DataConfig, Resize
 from i2i.data.crops import Numbers, Shares, crop, epoch_shares
 from i2i.data.geometry import Pixels, center_crop, resize, short_side_size
 
-CACHE_BYTES = 2 << 30  # resized images kept in memory, by all loader processes together
+CACHE_BYTES = 2 << 30  # resized images kept in memory, by all processes of a machine together
 Place = tuple[int, int]  # (index, epoch): every random draw of a sample comes from it and the seed
 
 
@@ -155,10 +156,11 @@ class ImageSet(Dataset[dict[str, Tensor]], ABC):
         self._bytes = CACHE_BYTES
 
     def _remember(self, key: int, images: tuple[Pixels, ...]) -> None:
-        """Keep decoded images while there is room; loader processes share it."""
+        """Keep decoded images while there is room; those that train and their loaders share it."""
         worker = get_worker_info()
+        holders = world.local_size() * (worker.num_workers if worker else 1)
         size = sum(image.nbytes for image in images)
-        if self._bytes + size <= CACHE_BYTES // (worker.num_workers if worker else 1):
+        if self._bytes + size <= CACHE_BYTES // holders:
             self._loaded[key] = images
             self._bytes += size
 

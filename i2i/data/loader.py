@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from i2i import world
 from i2i.data.files import BrokenImage
 from i2i.data.images import ImageSet, Place
 from i2i.seeding import numpy_generator
 
 
 class Stream(Sampler[list[Place]]):
-    """Batches of (index, epoch): the shuffled epochs laid end to end and cut into batches of equal size.
+    """Each step's samples as (index, epoch): the shuffled epochs laid end to end and cut into batches of equal size.
 
-    No image is dropped and no batch is short; a batch may hold the end of one epoch and the start of the next.
+    No image is dropped and no batch is short; a batch may hold the end of one epoch and the start of the next. Where
+    several processes train together, each yields its share of every batch.
 
     Args:
         count: number of examples.
@@ -31,10 +33,11 @@ class Stream(Sampler[list[Place]]):
         seed: the run's seed.
         start: the first step to yield.
         stop: the step to end before.
+        batches: how many batches a step takes.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
+    def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int, batches: int = 1) -> None:
+        self.count, self.batch_size, self.batches, self.seed = count, batch_size, batches, seed
         self.start, self.stop = start, stop
         self._order = lru_cache(maxsize=2)(self._shuffle)
 
@@ -46,7 +49,12 @@ class Stream(Sampler[list[Place]]):
 
     def places(self, step: int) -> list[Place]:
         """Return the samples of a step."""
-        first, last = step * self.batch_size, (step + 1) * self.batch_size
+        batches = range(step * self.batches, (step + 1) * self.batches)
+        return [place for number in batches for place in world.share(self._batch(number))]
+
+    def _batch(self, number: int) -> list[Place]:
+        """Return the samples of a batch."""
+        first, last = number * self.batch_size, (number + 1) * self.batch_size
         places: list[Place] = []
         while first < last:
             epoch, offset = divmod(first, self.count)
@@ -121,8 +129,10 @@ def _collate(items: list[dict[str, Tensor] | BrokenImage]) -> dict[str, Tensor] 
     return broken or default_collate(items)
 
 
-def batches_in_order(dataset: ImageSet, batch_size: int, limit: int) -> Iterator[dict[str, Tensor]]:
-    """Yield the first `limit` examples in their order, as validation wants them."""
+def batches_in_order(
+    dataset: ImageSet, batch_size: int, limit: int, start: int = 0, every: int = 1
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the first `limit` examples in their order, as validation wants them; of their batches every so-manyth."""
     indices = range(min(limit, len(dataset)))
-    for first in range(0, len(indices), batch_size):
+    for first in range(start * batch_size, len(indices), every * batch_size):
         yield default_collate([dataset[index, 0] for index in indices[first : first + batch_size]])

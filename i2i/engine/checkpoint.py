@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from i2i import world
 from i2i.engine.config import RunConfig
 from i2i.errors import UserError
 from i2i.inference.runs import checkpoints, folder_name, load_weights, read_tensors, step_of, write_tensors
@@ -32,6 +33,11 @@ class TrainState:
     emas: dict[str, Ema]
     schedule: Schedule
     best: dict[str, Any]  # the lowest validation scalar so far and its step; empty before the first validation
+
+    def begin_alike(self) -> None:
+        """Give every process the first one's weights: other processors may draw or round others."""
+        for network in (*self.method.networks.values(), *(ema.shadow for ema in self.emas.values())):
+            world.broadcast_(list(network.state_dict().values()))
 
 
 def save_checkpoint(run: Path, step: int, state: TrainState, config: RunConfig, data_digest: str) -> Path:

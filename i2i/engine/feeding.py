@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
+from i2i import world
 from i2i.data import ImageSet, Kept, Stream, in_blocks, kept_bytes, to_model_range, training_loader
 from i2i.data.files import BrokenImage
 from i2i.data.reports import as_size
 from i2i.engine.config import RunConfig
+from i2i.engine.launch import count_cores
 from i2i.engine.writers import progress
 from i2i.errors import UserError
 from i2i.inference.memory import free_bytes
@@ -43,7 +44,8 @@ class Feed:
 
     def __init__(self, config: RunConfig, images: ImageSet, precision: Precision, console: Console) -> None:
         self.images, self.device, self.seed = images, precision.device, config.seed
-        self.per_step = config.images_per_step
+        self.batch_size, self.batches_per_step = config.data.batch_size, config.method.batches_per_step
+        self.per_step = config.images_per_step // world.size()  # of which this process takes its share
         self.memory_format = precision.memory_format(config.train.channels_last)
         self.workers = choose_workers(self.device) if config.data.workers is None else config.data.workers
         self.kept: Kept | None = None
@@ -71,7 +73,7 @@ class Feed:
         Raises:
             BrokenImage: a file that could be read before cannot be read any more.
         """
-        steps = Stream(len(self.images), self.per_step, self.seed, first, total)
+        steps = Stream(len(self.images), self.batch_size, self.seed, first, total, self.batches_per_step)
         places = in_blocks(steps, self._steps_at_once())
         pin = self.device.type == "cuda"
         made = map(self.kept.batch, places) if self.kept else training_loader(self.images, places, self.workers, pin)
@@ -155,5 +157,5 @@ def _count(images: ImageSet) -> int:
 
 def choose_workers(device: torch.device) -> int:
     """Return how many loader processes a device wants: a GPU must not wait, a CPU needs its cores for the networks."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_cores() // world.local_size()
     return min(MOST_WORKERS, max(1, cores - 1)) if device.type == "cuda" else min(2, cores // 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ import yaml
 from rich.console import Console
 from torch import Tensor
 
+from i2i import world
 from i2i.data import Data
 from i2i.data import files as image_files
 from i2i.data.files import BrokenImage
@@ -29,16 +30,18 @@ from i2i.engine.checkpoint import (
 from i2i.engine.config import RunConfig
 from i2i.engine.feeding import Feed, to_device
 from i2i.engine.health import verdict
-from i2i.engine.interrupt import interruptible
-from i2i.engine.recorder import Recorder
+from i2i.engine.interrupt import EXIT_CODES, interruptible
+from i2i.engine.launch import advise, resuming
+from i2i.engine.recorder import Divergence, Recorder
 from i2i.engine.stepping import Stepping, check_graph
 from i2i.engine.validation import Validator
 from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
-from i2i.errors import UserError, did_you_mean
-from i2i.inference.runs import checkpoints, step_of
+from i2i.errors import ProcessLost, UserError, did_you_mean
+from i2i.inference.runs import checkpoints, folder_name, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
 from i2i.metrics import METRICS, Metric
+from i2i.nn import refuse_norms_apart
 from i2i.nn.convolution import set_products
 from i2i.optim import Ema, Precision, Schedule, choose_device
 from i2i.seeding import derive, torch_seeded
@@ -64,7 +67,9 @@ def build_method(config: RunConfig, data: Data, precision: Precision) -> Method:
     with torch_seeded(config.seed, "init"):
         kind = METHODS[config.method.name]
         method: Method = kind(config.method, **kind.measures(data), optim=config.optim, precision=precision)
-    for network in method.networks.values():
+    for name, network in method.networks.items():
+        if world.size() > 1:
+            refuse_norms_apart(network, name)
         network.to(memory_format=precision.memory_format(config.train.channels_last))
         set_products(network, config.train.products)
         if config.train.compile:
@@ -131,6 +136,7 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
         config.train.metrics,
     )
     first = load_checkpoint(checkpoint, state, data.digest) if checkpoint else 0
+    state.begin_alike()
     with _kernels(config.train.deterministic):
         best = _metric_of(config.train.best or "")
         limit = 1 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
@@ -150,9 +156,13 @@ def fit(training: Training, run: Path, console: Console) -> Outcome:
 
     Raises:
         UserError: a loss or gradient stopped being finite.
+        ProcessLost: another of the processes that train together has ended.
     """
     with _kernels(training.config.train.deterministic), Loop(training, run, console) as loop:
-        return loop.train()
+        try:
+            return loop.train()
+        except ProcessLost as error:
+            raise ProcessLost(f"{error}; {loop.advice()}") from error
 
 
 def _begin_with(model: TrainedModel, method: Method, console: Console) -> None:
@@ -225,7 +235,10 @@ def _is_better(name: str, value: float, than: float) -> bool:
 
 
 class Loop:
-    """What surrounds a method's `train_step`: batches, reports, validation, checkpoints and the end."""
+    """What surrounds a method's `train_step`: batches, reports, validation, checkpoints and the end.
+
+    Several processes go through it in step, and the first of them alone writes.
+    """
 
     def __init__(self, training: Training, run: Path, console: Console) -> None:
         self.config, self.data, self.run, self.state = training.config, training.data, run, training.state
@@ -237,7 +250,8 @@ class Loop:
         self.watched = self.config.train.best or self.method.lower_is_better[0]
         self.last: float | None = None
         self.ticker = Ticker(console, self.total, self.first, "step")
-        self.writers: list[Writer] = [TensorBoard(run, self.first), MetricsFile(run, self.first)]
+        self.writes = world.rank() == 0
+        self.writers: list[Writer] = [TensorBoard(run, self.first), MetricsFile(run, self.first)] if self.writes else []
         self.watch = Stopwatch()
         self.checkpoint: Path | None = None
         self.latest: dict[str, float] = {}
@@ -275,8 +289,9 @@ class Loop:
                     self._report(taken)
                 if validate:
                     self._validate(taken)
-                stop = bool(interruption)  # asked once, so that what stops the run is also saved
-                if is_last or stop or self._checkpoint_due(taken):
+                # asked once, so that what stops the run is also saved; all processes get the same answers
+                stop, due = world.agreed(interruption.signal, self._checkpoint_due(taken))
+                if is_last or stop or due:
                     self._report(taken)
                     self._save(taken)
                 self.ticker.update(taken)
@@ -284,7 +299,7 @@ class Loop:
                     break
         assert self.checkpoint is not None
         translates = bool(self.method.translations(self.config.data.direction))
-        exit_code = 0 if taken == self.total else interruption.exit_code
+        exit_code = EXIT_CODES.get(stop, 0) if taken < self.total else 0
         return Outcome(taken, self.checkpoint, self.state.best, self.last, exit_code, translates)
 
     def _introduce(self) -> None:
@@ -292,34 +307,44 @@ class Loop:
         where = f"{self.precision.device} in {self.precision.name}"
         self.ticker.say(f"{self.config.method.name}: {sizes} parameters, on {where}, {self.total} steps")
         self.ticker.say(f"data: {self.feed.describe()}")
+        if world.size() > 1:
+            each = self.config.data.batch_size // world.size()
+            self.ticker.say(f"processes: {world.size()}, each with {each} of a batch of {self.config.data.batch_size}")
         self.ticker.say(f"run: {self.run}")
         self.ticker.say(f"watch: {typed('tensorboard')} --logdir {self.run.parent}")
         for writer in self.writers:
             writer.text(self.first, "config", yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False))
+        advise(self.advice())
+
+    def advice(self) -> str:
+        """Return how to go on, should this process or another one end before its time."""
+        return f"to go on: {resuming(self.run)}" if checkpoints(self.run) else "nothing had been saved yet"
 
     def _batches(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Yield each step and its batch on the device."""
-        batches, step = self.feed.batches(self.first, self.total), self.first
-        try:
-            while True:
-                with self.watch.waiting():
+        batches = self.feed.batches(self.first, self.total)
+        for step in range(self.first, self.total):
+            batch, broken = None, None
+            with self.watch.waiting():
+                try:
                     batch = next(batches)
-                yield step, batch
-                step += 1
-        except StopIteration:
-            return
-        except BrokenImage as error:
-            if step > self.first:
-                self._save(step)
-            hint = f"put it back, then: {typed('i2i')} train --resume {self.run}"
-            raise UserError(f"{error} (it could be read before the run began); {hint}") from error
+                except BrokenImage as error:
+                    broken = error
+            if any(world.agreed(broken is not None)):  # in any process
+                if step > self.first:
+                    self._save(step)
+                gone = next(filter(None, world.everyones(broken)))
+                hint = f"put it back, then: {resuming(self.run)}"
+                raise UserError(f"{gone} (it could be read before the run began); {hint}") from gone
+            assert batch is not None
+            yield step, batch
 
     def _report(self, taken: int) -> None:
         """Write the mean scalars since the last report, if there was a step since."""
         if not len(self.recorder):
             return
         self._refuse_divergence()
-        steps, means = len(self.recorder), self.recorder.drain()
+        steps, means = len(self.recorder), _means(world.everyones(self.recorder.drain()))
         seconds, waited = self.watch.lap()
         values = {
             **means,
@@ -341,10 +366,12 @@ class Loop:
             judgement = self.validator.judge(self.config.train.sheet_rows)
         scalars, watched = judgement.scalars, self.watched
         health = verdict({**self.latest, **scalars}, taken)
-        image_files.write(self.run / "samples" / f"step_{taken:08d}.png", judgement.sheet)
+        if judgement.sheet is not None:
+            image_files.write(self.run / "samples" / f"step_{taken:08d}.png", judgement.sheet)
         for writer in self.writers:
             writer.scalars(taken, scalars)
-            writer.picture(taken, "validation", judgement.sheet)
+            if judgement.sheet is not None:
+                writer.picture(taken, "validation", judgement.sheet)
             if health:
                 writer.text(taken, "health", health)
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items() if not name.startswith("health/"))
@@ -359,20 +386,25 @@ class Loop:
         train = self.config.train
         by_steps = train.checkpoint_every is not None and taken % train.checkpoint_every == 0
         by_rule = train.keep_every is not None and taken % train.keep_every == 0
-        return by_steps or by_rule or self.watch.since_save() > train.checkpoint_minutes * 60
+        by_clock = self.writes and self.watch.since_save() > train.checkpoint_minutes * 60
+        return by_steps or by_rule or by_clock
 
     def _save(self, taken: int) -> None:
         if self.checkpoint is not None and step_of(self.checkpoint) == taken:
             return
         self._refuse_divergence()  # nothing that is not finite may take a good checkpoint's place
+        self.checkpoint = self.run / "checkpoints" / folder_name(taken)
+        if not self.writes:
+            return
         with self.watch.paused():
-            self.checkpoint = save_checkpoint(self.run, taken, self.state, self.config, self.data.digest)
+            save_checkpoint(self.run, taken, self.state, self.config, self.data.digest)
             train = self.config.train
             remove_old_checkpoints(self.run, train.keep, train.keep_every, self.state.best.get("step"))
+        advise(self.advice())
         self.watch.saved()
 
     def _refuse_divergence(self) -> None:
-        wrong = self.recorder.divergence()
+        wrong = _first_divergence(world.everyones(self.recorder.divergence()))
         if wrong is None:
             return
         names = ", ".join(self.data.splits["train"].names[index] for index in wrong.indices)
@@ -382,9 +414,29 @@ class Loop:
         raise UserError(
             f"{self.run}: {what} was not finite at step {wrong.step} (images: {names}); that update was left out and "
             f"the run stopped; last good checkpoint: {good}. To go on from there, with a smaller step: "
-            f"{typed('i2i')} train --resume {self.run} --lr {self.config.optim.lr / 2:g} "
+            f"{resuming(self.run)} --lr {self.config.optim.lr / 2:g} "
             "(or --precision fp32, or --set optim.clip_norm=1)"
         )
+
+
+def _means(everyones: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean over processes of the scalars that each of them has."""
+    return {name: sum(values[name] for values in everyones) / len(everyones) for name in everyones[0]}
+
+
+def _first_divergence(everyones: Sequence[Divergence | None]) -> Divergence | None:
+    """Return what went wrong first in any process, and the images of those that saw it.
+
+    All leave the same updates out; those whose own loss was not finite saw why.
+    """
+    found = [wrong for wrong in everyones if wrong is not None]
+    if not found:
+        return None
+    step = min(wrong.step for wrong in found)
+    first = [wrong for wrong in found if wrong.step == step]
+    saw = [wrong for wrong in first if wrong.scalars] or first
+    indices = tuple(index for wrong in saw for index in wrong.indices)
+    return Divergence(step, indices, tuple(dict.fromkeys(name for wrong in saw for name in wrong.scalars)))
 
 
 class Stopwatch:

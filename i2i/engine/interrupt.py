@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+from i2i import world
+
+ECHO = 2.0  # seconds
+# what shells expect after a signal
+EXIT_CODES: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Interruption:
-    """Whether the run was asked to stop, and by which signal."""
+    """Whether the run was asked to stop, and by which signal (a key of `EXIT_CODES`); 0: by none."""
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self.signal = 0
+        self.since = 0.0
 
     def __bool__(self) -> bool:
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code that shells expect: 130 after Ctrl-C, 143 after SIGTERM, 0 if there was neither."""
-        return EXIT_CODES[self.signal] if self.signal is not None else 0
+        return self.signal != 0
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
     """Turn the first Ctrl-C or SIGTERM within the block into a flag; a second one interrupts at once.
 
-    Outside the main thread, where Python allows no handlers, the flag stays down.
+    Where several processes train together, those of the first `ECHO` seconds count as one: the terminal sends a signal
+    to all of them, and torchrun passes it on as well. Outside the main thread, where Python allows no handlers, the
+    flag stays down.
     """
     request = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -38,9 +41,10 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if request:
+        if not request:
+            request.signal, request.since = number, time.monotonic()
+        elif world.planned().size == 1 or time.monotonic() - request.since > ECHO:
             raise KeyboardInterrupt
-        request.signal = signal.Signals(number)
 
     before = {number: signal.signal(number, ask) for number in EXIT_CODES}
     try:

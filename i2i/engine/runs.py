@@ -18,7 +18,7 @@ import torch
 import yaml
 from rich.console import Console
 
-from i2i import __version__
+from i2i import __version__, world
 from i2i.config import Config, Layer, resolve
 from i2i.data import Data, Source, find_source, open_data
 from i2i.engine.checkpoint import read_train_json, save_imported, set_aside_later
@@ -47,13 +47,15 @@ def start(config: RunConfig, source: Source, console: Console, folder: Path | No
         UserError: the folder is in use, the data cannot be trained on, or training diverged.
     """
     choose_device(config.train.device)  # a wrong device is found before the data is read
+    _refuse_uneven(config)
     if folder is not None:
         _refuse_used(folder)
     data = _open(config, source, console)
     for line in config.method.remarks(config.optim):
         _say(console, f"note: {line}")
     training = prepare(config.completed(data.config), data, console)
-    run = _make_folder(folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.preset).stem}-{source.name}")
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{Path(config.preset).stem}-{source.name}"
+    run = world.first_ones(_make_folder(folder, name) if world.rank() == 0 else Path())
     return _fit(training, run, console)
 
 
@@ -82,6 +84,7 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
             "a new run"
         )
     choose_device(config.train.device)
+    _refuse_uneven(config)
     if changed:
         _say(console, f"resume: from here on with another {', '.join(changed)}")
     source = find_source(config.data.source)
@@ -93,7 +96,7 @@ def go_on(path: Path, flags: Sequence[Layer], console: Console) -> Outcome:
             f"{run}: has taken {taken} of {total} steps already; to train it longer, give more: --steps {2 * taken}"
         )
     training = prepare(config, data, console, checkpoint)
-    if moved := set_aside_later(checkpoint):
+    if world.rank() == 0 and (moved := set_aside_later(checkpoint)):
         _say(console, f"checkpoints after step {taken} were moved to {moved}")
     return _fit(training, run, console)
 
@@ -156,16 +159,38 @@ def _make_folder(folder: Path | None, name: str) -> Path:
 
 def _open(config: RunConfig, source: Source, console: Console) -> Data:
     needs = METHODS[config.method.name].needs
-    source.folder(partial(progress, console), lambda line: _say(console, line))
-    with progress(console, "checking") as checking:
-        return open_data(config.data, source, config.seed, lambda line: _say(console, line), checking, needs)
+    with world.leader_first():  # the others find what was downloaded, drawn and checked
+        source.folder(partial(progress, console), lambda line: _say(console, line))
+        with progress(console, "checking") as checking:
+            data = open_data(config.data, source, config.seed, lambda line: _say(console, line), checking, needs)
+    if data.digest != world.first_ones(data.digest):
+        raise UserError(
+            f"{data.folder.root}: process {world.rank()} sees other training images there than process 0; give every "
+            "machine the same files"
+        )
+    return data
 
 
 def _say(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _refuse_uneven(config: RunConfig) -> None:
+    """Refuse a batch that processes cannot share."""
+    count, size = world.size(), config.data.batch_size
+    together = getattr(config.method, "pack", 1)  # images that stay together
+    if count > 1 and size % (count * together):
+        possible = ", ".join(str(n) for n in range(1, size + 1) if size % (n * together) == 0)
+        packs = f" of packs of {together}" if together > 1 else ""
+        raise UserError(
+            f"a batch of {size} does not divide into equal shares{packs} for {count} processes; train in {possible}, "
+            f"or choose --batch-size {-(-size // (count * together)) * count * together} for a new run"
+        )
+
+
 def _fit(training: Training, run: Path, console: Console) -> Outcome:
+    if world.rank() > 0:
+        return fit(training, run, console)
     _write_config(run, training.config)
     with _status(run, training.precision.device):
         outcome = fit(training, run, console)
@@ -188,6 +213,7 @@ def _status(run: Path, device: torch.device) -> Iterator[None]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": device_name(device),
+        "processes": world.size(),
     }
     _note(run, status="running", error=None, sessions=[*_notes(run).get("sessions", []), session])
     try:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from i2i import world
 from i2i.errors import UserError
 from i2i.methods import Method
 from i2i.methods.base import Scalars
@@ -107,6 +108,8 @@ def _refusal(method: Method, precision: Precision) -> str | None:
     """Return why a method's steps cannot be recorded here, or None where they can."""
     if precision.device.type != "cuda":
         return f"CUDA graphs need a GPU of NVIDIA's, and the run is on {precision.device.type}"
+    if world.size() > 1:
+        return "several processes talk to each other in the midst of a step"
     if not method.recordable:
         return "the steps of this method differ from each other"
     if precision.scaler() is not None:

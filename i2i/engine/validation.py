@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from i2i import world
 from i2i.data import ImageSet, batches_in_order
 from i2i.data.images import to_bytes
 from i2i.data.sheet import Picture, contact_sheet, to_pixels
@@ -24,10 +25,19 @@ from i2i.seeding import torch_seeded
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a validation found: mean scalars over the images, and a sheet of the first few."""
+    """What a validation found: mean scalars over the images and, on process 0, a sheet of the first few."""
 
     scalars: dict[str, float]
-    sheet: Picture
+    sheet: Picture | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was found in one batch: scalars of each image, outcomes to be measured, and pictures for the sheet."""
+
+    scalars: dict[str, Tensor]
+    outcomes: dict[str, list[tuple[str, Picture, Picture]]]
+    pictures: dict[str, Tensor]
 
 
 class Validator:
@@ -65,26 +75,27 @@ class Validator:
                 f"train.metrics: {of_pairs[0]} compares an output with its target, and there are none here; leave it "
                 "out, or take a metric of sets such as kid"
             )
-        self.networks = load_networks(metrics, device=device) if metrics else None
+        self.networks = load_networks(metrics, device=device) if metrics and world.rank() == 0 else None
 
     def judge(self, rows: int, limit: int | None = None) -> Judgement:
-        """Judge the first `limit` images (None: as many as the run's options say); put `rows` of them on the sheet."""
+        """Judge the first `limit` images (None: as many as the run's options say); put `rows` of them on the sheet.
+
+        Several processes take batches in turn, and all get the scalars of all.
+        """
         scalars: dict[str, list[Tensor]] = {}
-        evaluations: dict[str, Evaluation] = {}
         columns: dict[str, list[Tensor]] = {}
-        config, shown = self.images.config, 0
-        with self._generators() as generators:
-            for batch in batches_in_order(self.images, config.batch_size, limit or config.val_images):
-                on_device = self.to_device(batch)
-                for name, values in self.method.validate(on_device, generators).items():
-                    scalars.setdefault(name, []).append(values.cpu())
-                if self.metrics:
-                    self._measure(on_device, generators, evaluations)
-                if shown < rows and (self.method.pictures_of_images or not columns):
-                    some = {name: values[: rows - shown] for name, values in on_device.items()}
-                    shown += len(some["index"])
-                    for caption, images in self.method.pictures(some, generators).items():
-                        columns.setdefault(caption, []).append(images.cpu())
+        evaluations: dict[str, Evaluation] = {}
+        for part in self._parts(rows, limit or self.images.config.val_images):
+            for name, values in part.scalars.items():
+                scalars.setdefault(name, []).append(values)
+            for caption, images in part.pictures.items():
+                columns.setdefault(caption, []).append(images)
+            for suffix, outcomes in part.outcomes.items():
+                evaluation = evaluations.setdefault(suffix, Evaluation(self.metrics, networks=self.networks))
+                for outcome in outcomes:
+                    evaluation.add(*outcome)
+        if world.rank() > 0:
+            return Judgement(world.first_ones({}), None)
         pictures = {caption: torch.cat(parts) for caption, parts in columns.items()}
         means = {name: float(torch.cat(parts).mean()) for name, parts in scalars.items()}
         for suffix, evaluation in evaluations.items():
@@ -92,26 +103,53 @@ class Validator:
             means |= {f"metric/{name}{suffix}": score.value for name, score in scores.items()}
         if compared := [diversity(pictures[made], pictures[model]) for made, model in self.method.compared]:
             means["health/diversity"] = min(compared)
-        return Judgement(means, contact_sheet({caption: to_pixels(images) for caption, images in pictures.items()}))
+        sheet = contact_sheet({caption: to_pixels(images) for caption, images in pictures.items()})
+        return Judgement(world.first_ones(means), sheet)
 
-    def _measure(
-        self, batch: Mapping[str, Tensor], generators: Mapping[str, nn.Module], evaluations: dict[str, Evaluation]
-    ) -> None:
-        """Add a batch to the evaluations, one for each direction, as it would be saved: in 8 bits."""
-        for suffix, images in self.method.outcomes(batch, generators).items():
-            evaluation = evaluations.setdefault(suffix, Evaluation(self.metrics, networks=self.networks))
-            made, wanted = (image.float().clamp(-1, 1).add(1).div(2).permute(0, 2, 3, 1).cpu() for image in images)
-            for index, output, target in zip(batch["index"].tolist(), made.numpy(), wanted.numpy(), strict=True):
-                evaluation.add(str(index), to_bytes(output), to_bytes(target))
+    def _parts(self, rows: int, limit: int) -> Iterator[_Part]:
+        """Yield what was found in each batch, in their order, on process 0; the others judge some of them for it."""
+        size, count = self.images.config.batch_size, min(limit, len(self.images))
+        batches = batches_in_order(self.images, size, count, world.rank(), world.size())
+        for first in range(0, -(-count // size), world.size()):
+            number, batch = first + world.rank(), next(batches, None)
+            shown = rows - number * size if self.method.pictures_of_images or number == 0 else 0
+            part = None if batch is None else self._part(number, batch, max(0, shown))
+            yield from filter(None, world.for_first(part))
+
+    def _part(self, number: int, batch: Mapping[str, Tensor], shown: int) -> _Part:
+        """Judge the batch of that number, with `shown` of its images for the sheet."""
+        batch = self.to_device(batch)
+        some = {name: values[:shown] for name, values in batch.items()}
+        with self._generators(number) as generators:
+            scalars = self.method.validate(batch, generators)
+            outcomes = self.method.outcomes(batch, generators) if self.metrics else {}
+            pictures = self.method.pictures(some, generators) if shown else {}
+        return _Part(
+            {name: values.cpu() for name, values in scalars.items()},
+            {suffix: _as_saved(batch["index"], *images) for suffix, images in outcomes.items()},
+            {caption: images.cpu() for caption, images in pictures.items()},
+        )
 
     @contextmanager
-    def _generators(self) -> Iterator[dict[str, nn.Module]]:
-        """Give the generators as they will be used: averaged where there is an average, in inference mode."""
+    def _generators(self, number: int) -> Iterator[dict[str, nn.Module]]:
+        """Give the generators as they will be used: averaged where there is an average, in inference mode.
+
+        Draws follow from the batch's number, whichever process judges it; it does so by itself.
+        """
         chosen = {
             name: self.emas[name].shadow if name in self.emas else self.method.networks[name]
             for name in self.method.generators
         }
-        with ExitStack() as modes, torch_seeded(self.seed, "validation", device=self.device):
+        with ExitStack() as modes, torch_seeded(self.seed, "validation", number, device=self.device), world.alone():
             for network in chosen.values():
                 modes.enter_context(inference_mode(network, self.method.policy))
             yield chosen
+
+
+def _as_saved(indices: Tensor, outputs: Tensor, targets: Tensor) -> list[tuple[str, Picture, Picture]]:
+    """Return each output with its target as they would be saved: in 8 bits."""
+    made, wanted = (image.float().clamp(-1, 1).add(1).div(2).permute(0, 2, 3, 1).cpu() for image in (outputs, targets))
+    return [
+        (str(index), to_bytes(output), to_bytes(target))
+        for index, output, target in zip(indices.tolist(), made.numpy(), wanted.numpy(), strict=True)
+    ]

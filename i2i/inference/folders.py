@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,7 +30,10 @@ from i2i.seeding import numpy_generator
 
 Picture = npt.NDArray[np.uint8]
 Prepare = Literal["inputs", "photos", "pairs"]
-READERS = 2
+THREADS = max(2, min(8, os.cpu_count() or 2))  # that read, and as many that write
+MOST_WAITING = 64
+BYTES_WAITING = 2**28
+FEWEST_TO_TRY = 16
 SHEET_ROWS = 24
 SHEET_CELL = 256
 
@@ -49,6 +53,10 @@ class Input:
     size: tuple[int, int]
     alpha: files.Pixels | None = None
     target: files.Pixels | None = None
+
+
+Batch = list[tuple[int, Input]]
+"""Inputs of one shape, by the indices of their jobs."""
 
 
 @dataclass(frozen=True)
@@ -231,21 +239,41 @@ def reader_of(
     return read_photo if prepare == "photos" else read_given
 
 
+def choose_runtime(translator: Translator, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+    """Let the translator try on the first image that can be read what it is best run by, where there are many.
+
+    Args:
+        translator: the model.
+        jobs: all that is going to be translated.
+        say: takes lines for the user.
+    """
+    if len(jobs) < FEWEST_TO_TRY:
+        return
+    for job in jobs[:FEWEST_TO_TRY]:
+        try:
+            translator.choose_runtime(job.read().pixels, len(jobs), say)
+            return
+        except (UserError, MemoryError, RuntimeError):  # it will be named as failed
+            continue
+
+
 def translate_jobs(
     translator: Translator,
     jobs: Sequence[Job],
-    batch_size: int,
+    batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     sheet: bool = False,
 ) -> Result:
-    """Translate every job's image; those that fail are named and the rest are done.
+    """Translate every job's image; those that fail are named, in the jobs' order, and the rest are done.
 
-    Images of one size are batched. At most a few batches are in memory at once, however many jobs there are.
+    Threads read ahead and write behind while the network computes, on batches of images of one size. However many jobs
+    there are, at most a few batches are in memory, and of images of many sizes those that wait for their like:
+    `MOST_WAITING` and `BYTES_WAITING`. If it is interrupted, what is being written is written whole.
 
     Args:
         translator: the model.
         jobs: what to read and write.
-        batch_size: most images per forward.
+        batch_size: most images per forward; None: as many as are fast (`Translator.batch_size`).
         progress: told (done, all) as images are finished.
         sheet: whether to collect a contact sheet of some of the images.
     """
@@ -253,58 +281,94 @@ def translate_jobs(
         set(np.linspace(0, len(jobs) - 1, min(SHEET_ROWS, len(jobs))).round().astype(int).tolist()) if sheet else set()
     )
     rows: dict[int, dict[str, Picture]] = {}
-    failures: list[str] = []
+    failures: dict[int, str] = {}
     written = 0
-    with ThreadPoolExecutor(READERS, "write") as writers:
-        writing: deque[tuple[Job, Future[None]]] = deque()
+    writing: deque[tuple[int, Future[None]]] = deque()
 
-        def settle(most: int) -> None:
-            """Wait until at most `most` outputs are on their way to the disk."""
-            nonlocal written
-            while len(writing) > most:
-                _job, future = writing.popleft()
-                try:
-                    future.result()
-                    written += 1
-                except UserError as error:
-                    failures.append(str(error))
-                if progress:
-                    progress(written + len(failures), len(jobs))
+    def settle(most: int) -> None:
+        """Wait until at most `most` outputs are on their way to the disk."""
+        nonlocal written
+        while len(writing) > most:
+            index, future = writing.popleft()
+            try:
+                future.result()
+                written += 1
+            except UserError as error:
+                failures[index] = str(error)
+            if progress:
+                progress(written + len(failures), len(jobs))
 
-        for batch in _batches(jobs, batch_size, failures):
-            outputs = _translated(translator, [entry.pixels for _, entry in batch])
-            for (index, entry), output in zip(batch, outputs, strict=True):
-                job = jobs[index]
-                if isinstance(output, UserError):
-                    failures.append(f"{job.name}: {output}")
-                    continue
-                if index in wanted:
-                    rows[index] = _row(entry, output)
-                writing.append((job, writers.submit(_write, job.output, output, entry)))
-            settle(4 * batch_size)
+    def write(batch: Batch, outputs: Sequence[files.Pixels | UserError]) -> None:
+        for (index, entry), output in zip(batch, outputs, strict=True):
+            if isinstance(output, UserError):
+                failures[index] = f"{jobs[index].name}: {output}"
+                continue
+            if index in wanted:
+                rows[index] = _row(entry, output)
+            settle(most=THREADS + len(batch))
+            writing.append((index, writers.submit(_write, jobs[index].output, output, entry)))
+
+    with _threads("read") as readers, _threads("write") as writers:
+        begun: tuple[Batch, Callable[[], list[files.Pixels | UserError]]] | None = None
+        for batch in _batches(translator, jobs, batch_size, readers, failures):
+            following = batch, _begun(translator, [entry.pixels for _, entry in batch])
+            if begun:  # while a GPU is at the next one
+                write(begun[0], begun[1]())
+            begun = following
+        if begun:
+            write(begun[0], begun[1]())
         settle(0)
     if progress and jobs:
         progress(len(jobs), len(jobs))
-    return Result(written, tuple(failures), _sheet([rows[index] for index in sorted(rows)]) if rows else None)
+    told = tuple(failures[index] for index in sorted(failures))
+    return Result(written, told, _sheet([rows[index] for index in sorted(rows)]) if rows else None)
 
 
-def _translated(translator: Translator, images: Sequence[files.Pixels]) -> list[files.Pixels | UserError]:
-    """Translate a batch of one depth; where that fails its images one by one, with the reason in place of an output."""
+@contextmanager
+def _threads(name: str) -> Iterator[ThreadPoolExecutor]:
+    """Give threads that finish what they are at, and if something goes wrong no more than that."""
+    pool = ThreadPoolExecutor(THREADS, name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begun(translator: Translator, images: Sequence[files.Pixels]) -> Callable[[], list[files.Pixels | UserError]]:
+    """Begin to translate a batch of one depth and return what waits for it: for outputs, or reasons in their places.
+
+    Where the batch fails, its images are translated one by one.
+    """
     deep = translator.data.bits == 16 or images[0].dtype == np.uint16
     try:
-        return list(translator.translate_pixels(images, deep=deep))
-    except UserError as error:
-        problem = error
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        height, width = images[0].shape[:2]
-        mends: dict[int | str | None, str] = {None: "add --tile auto", "auto": "add --size 1024, or --device cpu"}
-        mend = mends.get(translator.tile, "choose a smaller --tile")
-        problem = UserError(f"{width}x{height} needs more memory than there is; {mend}")
-    if len(images) == 1:
-        return [problem]
-    return [_translated(translator, [image])[0] for image in images]
+        wait = translator.begin(images, deep=deep)
+    except (UserError, MemoryError, RuntimeError) as error:
+        outputs = _one_by_one(translator, images, error)
+        return lambda: outputs
+
+    def finish() -> list[files.Pixels | UserError]:
+        try:
+            return list(wait())
+        except (UserError, MemoryError, RuntimeError) as error:
+            return _one_by_one(translator, images, error)
+
+    return finish
+
+
+def _one_by_one(
+    translator: Translator, images: Sequence[files.Pixels], error: UserError | MemoryError | RuntimeError
+) -> list[files.Pixels | UserError]:
+    """Translate the images of a batch that failed; of one alone the reason is known."""
+    if len(images) > 1 and (isinstance(error, UserError) or is_out_of_memory(error)):
+        return [_begun(translator, [image])()[0] for image in images]
+    if isinstance(error, UserError):
+        return [error]
+    if not is_out_of_memory(error):
+        raise error
+    height, width = images[0].shape[:2]
+    mends: dict[int | str | None, str] = {None: "add --tile auto", "auto": "add --size 1024, or --device cpu"}
+    mend = mends.get(translator.tile, "choose a smaller --tile")
+    return [UserError(f"{width}x{height} needs more memory than there is; {mend}")]
 
 
 def _write(path: Path, output: files.Pixels, entry: Input) -> None:
@@ -317,41 +381,50 @@ def _write(path: Path, output: files.Pixels, entry: Input) -> None:
     files.write(path, output if suffix in (".png", ".tif", ".tiff") else files.to_uint8(output))
 
 
-def _batches(jobs: Sequence[Job], batch_size: int, failures: list[str]) -> Iterator[list[tuple[int, Input]]]:
-    """Read ahead in threads and yield batches of inputs of one shape; name in `failures` what cannot be read."""
-    waiting: dict[tuple[tuple[int, ...], str], list[tuple[int, Input]]] = {}
-    ahead = 4 * batch_size
-    with ThreadPoolExecutor(READERS, "read") as readers:
-        reading: deque[tuple[int, Future[Input]]] = deque()
-        upcoming = iter(enumerate(jobs))
-        while True:
-            while len(reading) < ahead and (following := next(upcoming, None)) is not None:
-                reading.append((following[0], readers.submit(following[1].read)))
-            if not reading:
-                break
-            index, future = reading.popleft()
-            try:
-                entry = future.result()
-            except files.BrokenImage as error:  # names its file
-                failures.append(str(error))
-                continue
-            except UserError as error:
-                failures.append(f"{jobs[index].name}: {error}")
-                continue
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                failures.append(f"{jobs[index].name}: needs more memory than there is; try a smaller --size")
-                continue
-            group = waiting.setdefault((entry.pixels.shape, entry.pixels.dtype.name), [])
-            group.append((index, entry))
-            if len(group) == batch_size:
-                yield waiting.pop((entry.pixels.shape, entry.pixels.dtype.name))
-            elif (
-                sum(map(len, waiting.values())) > ahead
-            ):  # many sizes: a batch that is not full beats memory that grows
-                yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
+def _batches(
+    translator: Translator,
+    jobs: Sequence[Job],
+    batch_size: int | None,
+    readers: ThreadPoolExecutor,
+    failures: dict[int, str],
+) -> Iterator[Batch]:
+    """Read ahead and yield batches of inputs of one shape; name in `failures` what cannot be read."""
+    waiting: dict[tuple[tuple[int, ...], str], Batch] = {}
+    reading: deque[tuple[int, Future[Input]]] = deque()
+    upcoming = iter(enumerate(jobs))
+    while True:
+        while len(reading) < 2 * THREADS and (following := next(upcoming, None)) is not None:
+            reading.append((following[0], readers.submit(following[1].read)))
+        if not reading:
+            break
+        index, future = reading.popleft()
+        try:
+            entry = future.result()
+        except files.BrokenImage as error:  # names its file
+            failures[index] = str(error)
+            continue
+        except UserError as error:
+            failures[index] = f"{jobs[index].name}: {error}"
+            continue
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failures[index] = f"{jobs[index].name}: needs more memory than there is; try a smaller --size"
+            continue
+        key = entry.pixels.shape, entry.pixels.dtype.name
+        group = waiting.setdefault(key, [])
+        group.append((index, entry))
+        if len(group) >= (batch_size or translator.batch_size(*entry.pixels.shape[:2])):
+            yield waiting.pop(key)
+        elif _are_many(waiting.values()):  # a batch that is not full beats memory that grows
+            yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
     yield from waiting.values()
+
+
+def _are_many(groups: Collection[Batch]) -> bool:
+    """Say whether the images that wait for others of their size take too much memory."""
+    entries = [entry for group in groups for _, entry in group]
+    return len(entries) > MOST_WAITING or sum(entry.pixels.nbytes for entry in entries) > BYTES_WAITING
 
 
 def _row(entry: Input, output: files.Pixels) -> dict[str, Picture]:

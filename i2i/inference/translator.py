@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -21,16 +22,28 @@ from i2i.data.derive import MARKED, Derivation, with_mask
 from i2i.data.geometry import resize, short_side_size
 from i2i.data.images import to_floats
 from i2i.errors import UserError
-from i2i.inference.memory import SMALLEST_TILE, crop_side, free_bytes, largest_tile
+from i2i.inference.memory import SMALLEST_TILE, crop_side, free_bytes, largest_tile, peak_bytes
+from i2i.inference.runtimes import Captured, Forward, Runtime, seconds, to_onnx
 from i2i.inference.tiles import scattered, tiled
 from i2i.inference.trained import Direction, open_model
-from i2i.nn import InferencePolicy, Statistics, apply_policy
+from i2i.nn import InferencePolicy, Statistics, apply_policy, hasten
+from i2i.nn.convolution import set_products
 from i2i.nn.policy import shared_statistics
 from i2i.optim import Precision, PrecisionName, choose_device
 from i2i.seeding import torch_seeded
 
 Images = TypeVar("Images")
 Tile = int | Literal["auto"]
+
+# How many images go through the network at once. On the CPU named in tools/results/translate-cpu.json, a batch helps as
+# long as reading the weights takes longer than computing (a U-Net at 256 pixels: 206 ms for one image, 138 ms each for
+# four), and harms where the maps are so large that memory is taken anew for each (a ResNet: 494 ms for one, 550 ms each
+# for four). Of a GPU nothing was measured.
+MOST_IMAGES = 16
+BYTES_AT_ONCE = 2**27
+PIXELS_AT_ONCE = 2**20
+
+PAYS_FOR_CONVERSION = 60.0  # seconds of translating from which on converting the network, which takes a few, is tried
 
 
 def load(
@@ -44,6 +57,8 @@ def load(
     dropout: Literal["off", "sample"] | None = None,
     seed: int = 0,
     trust: bool = False,
+    runtime: Runtime = "auto",
+    say: Callable[[str], None] = lambda line: None,
 ) -> Translator:
     """Load a trained model from a run (its last checkpoint), from one checkpoint, an exported file or foreign files.
 
@@ -63,10 +78,14 @@ def load(
         seed: of sampled dropout.
         trust: import the code that the model names as its network (``module:attribute``), or read a ``.pt2`` file,
             which may run code, if it is your own.
+        runtime: by what the network is run. ``torch`` computes the same as ``plain``, which takes torch's layers as
+            they are, up to rounding and in less time; ``onnx`` takes onnxruntime, on the CPU and in fp32; ``auto`` is
+            torch until `Translator.choose_runtime` is asked.
+        say: takes lines for the user.
 
     Raises:
         UserError: there is no such model, it is damaged, it names code and is not trusted, it does not go in that
-            direction, or it is a graph that does not run like that.
+            direction, it is a graph that does not run like that, or onnxruntime does not run it.
     """
     if seed < 0:
         raise UserError(f"--seed {seed}: must not be negative")
@@ -90,6 +109,8 @@ def load(
         seed=seed,
         label=trained.label,
         trusted=trust,
+        runtime=runtime,
+        say=say,
     )
 
 
@@ -125,6 +146,11 @@ class Translator:
         seed: of sampled dropout.
         label: what the model is, in words.
         trusted: whether code that `data` names may be run, to derive inputs from photos.
+        runtime: by what the network is run; see `load`.
+        say: takes lines for the user.
+
+    Raises:
+        UserError: onnxruntime is asked for and cannot run the network like this.
     """
 
     def __init__(
@@ -141,9 +167,18 @@ class Translator:
         seed: int = 0,
         label: str = "",
         trusted: bool = False,
+        runtime: Runtime = "auto",
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.network = network.to(precision.device).to(memory_format=precision.memory_format())
+        # Random numbers are drawn in the order of the memory, on which sampled dropout's results are not to depend.
+        plain = runtime == "plain" or policy.dropout == "sample"
+        self._layout = precision.memory_format(None if plain else True)
+        self.network = network.to(precision.device).to(memory_format=self._layout)
         apply_policy(self.network, policy)
+        set_products(self.network, not plain)
+        if not plain:
+            hasten(self.network, precision.dtype)
+        self._batch_sizes: dict[tuple[int, int], int] = {}
         self._fitting = 0  # pixels of the largest batch that is known to fit into memory
         self.in_channels, self.out_channels = in_channels, out_channels
         self.policy = policy
@@ -153,6 +188,63 @@ class Translator:
         self.seed = seed
         self.label = label
         self.trusted = trusted
+        self.runtime: Runtime = runtime
+        self._forward: Forward = self.network  # of what is not cut into tiles
+        if runtime == "onnx":
+            if reason := self._unfit_for_onnx():
+                raise UserError(f"--runtime onnx: {reason}")
+            self._forward = to_onnx(self.network, in_channels)
+        elif not plain and precision.device.type == "cuda":
+            self._forward = Captured(self.network, say)
+
+    def _unfit_for_onnx(self) -> str | None:
+        """Say why onnxruntime cannot run the network like this; None: it can."""
+        if self.precision.device.type != "cpu":
+            return f"runs on the CPU, not on {self.precision.device}; add --device cpu"
+        if self.precision.dtype != torch.float32:
+            return f"computes in fp32, not in {self.precision.name}; add --precision fp32"
+        if self.policy.dropout == "sample":
+            return "draws no random numbers, and dropout is sampled; add --dropout off"
+        if not any(True for _ in self.network.parameters()):
+            return "the model is a graph already, and is run by what reads it; leave --runtime out"
+        return None
+
+    def choose_runtime(self, image: files.Pixels, count: int, say: Callable[[str], None]) -> None:
+        """Let ``auto`` try onnxruntime on many images of one size, and keep what is faster.
+
+        Args:
+            image: one of them, as the network takes it.
+            count: how many there are.
+            say: takes lines for the user.
+        """
+        if self.runtime != "auto" or self.tile is not None or self._unfit_for_onnx():
+            return
+        size = self.batch_size(*image.shape[:2])
+        if self._needs_tiles(size, *image.shape[:2]):
+            return
+        images = to_model_range(_stacked([files.to_channels(image, self.in_channels)] * size))
+        self.forward(images)  # sets libraries up
+        if seconds(self.forward, images) * count / size < PAYS_FOR_CONVERSION:
+            return
+        try:
+            onnx = to_onnx(self.network, self.in_channels)
+        except (UserError, RuntimeError) as error:
+            say(f"note: onnxruntime was not tried, which may be faster than torch: {error}")
+            return
+        times: dict[Forward, list[float]] = {self.network: [], onnx: []}
+        for _, (self._forward, taken) in product(range(3), times.items()):
+            taken.append(seconds(self.forward, images))
+        self._forward = min(times, key=lambda forward: min(times[forward]))
+        say(f"network: run by {'onnxruntime' if self._forward is onnx else 'torch'}, the faster one here")
+
+    def batch_size(self, height: int, width: int) -> int:
+        """Return how many images of a size are best translated at once."""
+        if self.precision.device.type != "cpu":
+            return max(1, min(MOST_IMAGES, PIXELS_AT_ONCE // (height * width)))
+        if (height, width) not in self._batch_sizes:
+            peak = peak_bytes(self.network, self.in_channels, height, width)
+            self._batch_sizes[height, width] = max(1, min(MOST_IMAGES, BYTES_AT_ONCE // peak)) if peak else 1
+        return self._batch_sizes[height, width]
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate a batch ``[N, C, H, W]`` in [-1, 1] and return it in fp32 on the same device.
@@ -191,10 +283,10 @@ class Translator:
 
     def _whole(self, images: Tensor) -> Tensor:
         if self.policy.dropout == "off" and self.precision.device.type != "cuda" and self.tile is None:
-            return self._run(images)
+            return self._run(images, self._forward)
         with TURNS, _exact_convolutions():
             if self.policy.dropout == "off":
-                return self._run(images)
+                return self._run(images, self._forward)
             # Sampled dropout draws anew for every image, so each is drawn from the seed on its own.
             return torch.cat([self._sampled(self._run, image) for image in torch.split(images, 1)])
 
@@ -225,10 +317,10 @@ class Translator:
         with torch_seeded(self.seed, "dropout", device=self.precision.device):
             return forward(image)
 
-    def _run(self, images: Tensor) -> Tensor:
-        batch = images.to(self.precision.device).contiguous(memory_format=self.precision.memory_format())
+    def _run(self, images: Tensor, forward: Forward | None = None) -> Tensor:
+        batch = images.to(self.precision.device).contiguous(memory_format=self._layout)
         with torch.no_grad(), self.precision.autocast():
-            return cast(Tensor, self.network(batch)).float().to(images.device)
+            return (forward or self.network)(batch).float().to(images.device)
 
     def translate(self, images: Images, mask: Any = None) -> Images:
         """Translate images and return the same kind: sizes are kept, or multiplied by `magnification`.
@@ -362,31 +454,41 @@ class Translator:
         Raises:
             UserError: the images' channels cannot become the network's, or memory does not suffice.
         """
-        unit = self._unit_outputs(images)
-        if deep:
-            return list(unit.cpu().double().mul(65535).round().numpy().astype(np.uint16))
-        return list(unit.mul(255).round().byte().cpu().numpy())
+        return self.begin(images, deep=deep)()
+
+    def begin(self, images: Sequence[files.Pixels], *, deep: bool = False) -> Callable[[], list[files.Pixels]]:
+        """Begin to `translate_pixels` and return what waits for the outputs.
+
+        A GPU computes meanwhile, and copies go to and fro beside it; a CPU is done on return.
+
+        Raises:
+            UserError: the images' channels cannot become the network's, or memory does not suffice; from what is
+                returned: the outputs are not finite.
+        """
+        batch = _stacked([files.to_channels(image, self.in_channels) for image in images])
+        on_gpu = self.precision.device.type == "cuda"
+        batch = (batch.pin_memory() if on_gpu else batch).to(self.precision.device, non_blocking=on_gpu)
+        output = self.forward(to_model_range(batch))
+        unit = output.clamp(-1, 1).add(1).div(2).permute(0, 2, 3, 1)
+        finite = _begin_fetching(output.isfinite().all())
+        pixels = _begin_fetching(unit if deep else unit.mul(255).round().byte())
+        fetched = torch.cuda.current_stream().record_event() if on_gpu else None
+
+        def finish() -> list[files.Pixels]:
+            if fetched is not None:
+                fetched.synchronize()
+            if not finite:
+                raise UserError(f"the network's output is not finite in {self.precision.name}; try --precision fp32")
+            if deep:
+                return list(pixels.double().mul(65535).round().numpy().astype(np.uint16))
+            return list(pixels.numpy())
+
+        return finish
 
     @property
     def carries_alpha(self) -> bool:
         """Whether an image's transparency goes past the network: both sides of it are grey or colour."""
         return self.in_channels - self.wants_mask in (1, 3) and self.out_channels in (1, 3)
-
-    def _unit_outputs(self, images: Sequence[files.Pixels]) -> Tensor:
-        """Return the outputs ``[N, kH, kW, C']`` in [0, 1]."""
-        rows = []
-        for image in images:
-            pixels = files.to_channels(image, self.in_channels).transpose(2, 0, 1)
-            if pixels.dtype == np.uint16:
-                rows.append(torch.from_numpy(to_floats(pixels)))
-            else:
-                rows.append(torch.from_numpy(np.ascontiguousarray(pixels)))
-        if len({row.dtype for row in rows}) > 1:
-            rows = [row.float() / 255 if row.dtype == torch.uint8 else row for row in rows]
-        output = self.forward(to_model_range(torch.stack(rows).to(self.precision.device)))
-        if not output.isfinite().all():
-            raise UserError(f"the network's output is not finite in {self.precision.name}; try --precision fp32")
-        return output.clamp(-1, 1).add(1).div(2).permute(0, 2, 3, 1)
 
     def describe(self) -> str:
         """Say what the model is and how it runs, in one line."""
@@ -396,6 +498,22 @@ class Translator:
             f"{self.label}, {self.data.direction}, on {self.precision.device} in {self.precision.name}, {statistics}, "
             f"dropout {self.policy.dropout}{larger}"
         )
+
+
+def _stacked(images: Sequence[files.Pixels]) -> Tensor:
+    """Return images ``[H, W, C]`` as a batch ``[N, C, H, W]``: uint8, or floats in [0, 1] where one is uint16."""
+    rows: Sequence[npt.NDArray[Any]] = images
+    if any(image.dtype == np.uint16 for image in images):
+        rows = [to_floats(image) for image in images]
+    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
+
+
+def _begin_fetching(values: Tensor) -> Tensor:
+    """Return a tensor on the host that holds `values` once the GPU has come so far; at once from other devices."""
+    if values.device.type != "cuda":
+        return values.cpu().contiguous()
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    return host.copy_(values.contiguous(), non_blocking=True)
 
 
 def alpha_like(output: files.Pixels, alpha: files.Pixels) -> files.Pixels:

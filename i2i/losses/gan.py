@@ -7,6 +7,9 @@ discriminator's side belong to the methods that use them, not here. In the code 
 
 Each entry of `GAN_LOSSES` says in its fields, in ``help(gan_loss("hinge"))`` and in `i2i list losses` what its two
 sides minimise, and which equation of which paper that is.
+
+Where several processes train together (`i2i.world`), the mean of their losses is that of the whole batch: a mean inside
+of another function (E Cf where it is taken from Cr) is one over all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
+from i2i import world
 from i2i.errors import UserError
 from i2i.losses.catalogue import look_up
 from i2i.losses.widen import at_least_fp32
@@ -160,7 +164,13 @@ def _halves(loss: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _against_means(r: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
-    return r - f.mean(), f - r.mean()
+    """Return how far each logit is above the mean of the other kind, in the batch of all processes."""
+    return r - _mean(f), f - _mean(r)
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Return the mean over everything, in the batch of all processes."""
+    return world.mean(x.mean())
 
 
 GAN_LOSSES: dict[str, GANLoss] = {
@@ -225,8 +235,8 @@ GAN_LOSSES: dict[str, GANLoss] = {
             "-E log s(Cr - E Cf) - E log(1 - s(Cf - E Cr))",
             "-E log s(Cf - E Cr) - E log(1 - s(Cr - E Cf))",
             "Jolicoeur-Martineau 2018, section 4.3",
-            lambda r, f: (_nll(r - f.mean()), _nll(-(f - r.mean()))),
-            lambda f, r: _nll(f - r.mean()) + _nll(-(r - f.mean())),
+            lambda r, f: (_nll(r - _mean(f)), _nll(-(f - _mean(r)))),
+            lambda f, r: _nll(f - _mean(r)) + _nll(-(r - _mean(f))),
             relativistic=True,
             margins=_against_means,
         ),
@@ -235,8 +245,8 @@ GAN_LOSSES: dict[str, GANLoss] = {
             "E (Cr - E Cf - 1)^2 + E (Cf - E Cr + 1)^2",
             "E (Cf - E Cr - 1)^2 + E (Cr - E Cf + 1)^2",
             "Jolicoeur-Martineau 2018, section 4.3, with least squares",
-            lambda r, f: ((r - f.mean() - 1).square().mean(), (f - r.mean() + 1).square().mean()),
-            lambda f, r: (f - r.mean() - 1).square().mean() + (r - f.mean() + 1).square().mean(),
+            lambda r, f: ((r - _mean(f) - 1).square().mean(), (f - _mean(r) + 1).square().mean()),
+            lambda f, r: (f - _mean(r) - 1).square().mean() + (r - _mean(f) + 1).square().mean(),
             relativistic=True,
             margins=_against_means,
         ),
@@ -245,8 +255,8 @@ GAN_LOSSES: dict[str, GANLoss] = {
             "E max(0, 1 - (Cr - E Cf)) + E max(0, 1 + (Cf - E Cr))",
             "E max(0, 1 - (Cf - E Cr)) + E max(0, 1 + (Cr - E Cf))",
             "Jolicoeur-Martineau 2018, section 4.3, with the hinge",
-            lambda r, f: (relu(1 - (r - f.mean())).mean(), relu(1 + (f - r.mean())).mean()),
-            lambda f, r: relu(1 - (f - r.mean())).mean() + relu(1 + (r - f.mean())).mean(),
+            lambda r, f: (relu(1 - (r - _mean(f))).mean(), relu(1 + (f - _mean(r))).mean()),
+            lambda f, r: relu(1 - (f - _mean(r))).mean() + relu(1 + (r - _mean(f))).mean(),
             relativistic=True,
             margins=_against_means,
         ),

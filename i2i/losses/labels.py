@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from i2i import world
 from i2i.config import Config
 from i2i.errors import UserError
 from i2i.losses.gan import GANLoss
@@ -101,12 +103,13 @@ class LabelsConfig(Config):
 
     def _drawn(self, logits: Tensor, own: Range, others: Range) -> Tensor:
         """Return a label for each image, [N, 1, ...] in the logits' type."""
-        like = logits.new_empty(len(logits), *[1] * (logits.ndim - 1))
-        low, high = (torch.full_like(like, bound) for bound in own)
+        shape = (len(logits), *[1] * (logits.ndim - 1))
+        uniform = partial(torch.rand, device=logits.device, dtype=logits.dtype)
+        low, high = (logits.new_full(shape, bound) for bound in own)
         if self.flip:
-            flipped = torch.rand_like(like) < self.flip
+            flipped = world.drawn(uniform, *shape) < self.flip
             low, high = torch.where(flipped, others[0], low), torch.where(flipped, others[1], high)
-        return low + (high - low) * torch.rand_like(like)
+        return low + (high - low) * world.drawn(uniform, *shape)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ gradient of a critic with one output a sample is taken as it is.
 
 Norms that couple the samples of a batch (batch norm in training) leave no gradient that belongs to one sample alone:
 critics with penalties should have none of them.
+
+Where several processes train together (`i2i.world`), the mean of their penalties is that of the whole batch: all random
+numbers are drawn for it, and std(r) is its deviation.
 """
 
 from __future__ import annotations
@@ -24,10 +27,12 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from i2i import world
 from i2i.losses.catalogue import look_up
 from i2i.losses.widen import at_least_fp32
 
@@ -101,7 +106,8 @@ def gradients_at(critic: Critic, points: Tensor) -> Tensor:
         raise ValueError(f"the critic made {list(outputs.shape)} of {len(points)} samples; [N, ...] is needed")
     outputs = at_least_fp32(outputs).reshape(len(points), -1)
     if outputs.shape[1] > 1:
-        signs = 2 * torch.randint_like(outputs, 2) - 1
+        coins = partial(torch.randint, 2, device=outputs.device, dtype=outputs.dtype)
+        signs = 2 * world.drawn(coins, *outputs.shape) - 1
         outputs = (signs * outputs).sum(1) / math.sqrt(outputs.shape[1])
     gradients = None
     if outputs.requires_grad:
@@ -129,13 +135,16 @@ def _between(real: Tensor, fake: Tensor) -> Tensor:
             "the penalty 'wgan-gp' looks between real and fake images, so they must have the same shape, not "
             f"{list(real.shape)} and {list(fake.shape)}"
         )
-    share = torch.rand([len(real)] + [1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
-    return share * real + (1 - share) * fake
+    uniform = partial(torch.rand, device=real.device, dtype=real.dtype)
+    epsilon = world.drawn(uniform, len(real), *[1] * (real.ndim - 1))
+    return epsilon * real + (1 - epsilon) * fake
 
 
 def _around(real: Tensor, scale: float = 0.5) -> Tensor:
     """Return the real samples with normal noise of `scale` times the deviation of all values of the whole batch."""
-    return real + scale * real.std(correction=0) * torch.randn_like(real)
+    _, variance = world.moments(real, range(real.ndim))
+    noise = world.drawn(partial(torch.randn, device=real.device, dtype=real.dtype), *real.shape)
+    return real + scale * variance.sqrt() * noise
 
 
 def _images(images: Tensor) -> Tensor:

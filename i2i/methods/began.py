@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from i2i import world
 from i2i.losses import l1
 from i2i.methods.base import Batch, Scalars, detached, network_spec
 from i2i.methods.noise import NoiseConfig, NoiseMethod, Prior, refuse_unfit
@@ -121,7 +122,7 @@ class BEGAN(NoiseMethod):
             g_loss = self.error(self.G(self.noise(len(real))))
             self.opt_g.minimize(g_loss)
 
-        balance = (self.config.gamma * error_real - g_loss).detach()
+        balance = world.mean((self.config.gamma * error_real - g_loss).detach())
         self.k = (self.k + self.config.lambda_k * balance).clamp(0, 1)
         return detached(
             {

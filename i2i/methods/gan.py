@@ -8,6 +8,7 @@ optimizers, which are options; the presets hold each paper's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import torch
@@ -15,6 +16,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_valida
 from torch import Tensor
 from torch.func import functional_call
 
+from i2i import world
 from i2i.config import Config, OneOrMore
 from i2i.errors import UserError
 from i2i.losses.labels import LabelsConfig
@@ -239,7 +241,8 @@ class GAN(NoiseMethod):
         """Return what D is shown of images: with noise, augmented, several as one, as the options say."""
         std = self.config.input_noise.at(step)
         if std:
-            images = images + std * torch.randn_like(images)
+            normal = partial(torch.randn, device=images.device, dtype=images.dtype)
+            images = images + std * world.drawn(normal, *images.shape)
         images = diff_augment(images, self.config.augment)
         count, channels, *sides = images.shape
         return images.reshape(count // self.config.pack, self.config.pack * channels, *sides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_valida
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gaussian_nll_loss, one_hot
 
+from i2i import world
 from i2i.config import OneOrMore
 from i2i.errors import UserError
 from i2i.methods.adversary import clip_weights
@@ -121,9 +123,10 @@ class InfoGAN(GAN):
     def noise(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Return incompressible noise and codes behind it, [count, latent + categories + continuous]."""
         codes = [
-            one_hot(torch.randint(size, (count,), generator=generator), size).float() for size in self.config.categories
+            one_hot(world.drawn(partial(torch.randint, size, generator=generator), count), size).float()
+            for size in self.config.categories
         ]
-        codes.append(2 * torch.rand(count, self.config.continuous, generator=generator) - 1)
+        codes.append(2 * world.drawn(partial(torch.rand, generator=generator), count, self.config.continuous) - 1)
         return torch.cat([super().noise(count, generator), torch.cat(codes, dim=1).to(self.device)], dim=1)
 
     def train_step(self, batch: Batch, step: int) -> Scalars:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from i2i import world
 from i2i.config import Config
 from i2i.errors import UserError
 from i2i.methods.base import Batch, Direction, Measured, Method, Scalars
@@ -38,8 +40,8 @@ class NoiseConfig(Config):
 def draw_noise(count: int, latent: int, prior: Prior, generator: torch.Generator | None = None) -> Tensor:
     """Return noise [count, latent] from a CPU generator, torch's global one by default."""
     if prior == "normal":
-        return torch.randn(count, latent, generator=generator)
-    return 2 * torch.rand(count, latent, generator=generator) - 1
+        return world.drawn(partial(torch.randn, generator=generator), count, latent)
+    return 2 * world.drawn(partial(torch.rand, generator=generator), count, latent) - 1
 
 
 def refuse_unfit(generator: NoiseGeneratorConfig, image_size: int, batch_size: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from i2i import world
+
 
 class ImagePool:
     """Keeps generated images and hands out old ones in the place of new ones, half of the time.
@@ -27,6 +29,7 @@ class ImagePool:
         images = images.detach()
         if self.size == 0:
             return images
+        images = world.gathered(images)  # every process keeps the same pool
         if self.images is None:
             self.images = images.new_zeros(self.size, *images.shape[1:])
             self.count = self.count.to(images.device)
@@ -41,7 +44,7 @@ class ImagePool:
             handed_out.append(torch.where(swapped, old, image))
             self.images.index_copy_(0, place, torch.where(swapped | filling, image, old))
             self.count += filling
-        return torch.cat(handed_out)
+        return world.share(torch.cat(handed_out))
 
     def state(self) -> dict[str, Tensor]:
         """Return the images that are kept."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from i2i import world
+
 Weights = Mapping[str, Tensor]
 
 
@@ -31,7 +33,7 @@ def unrolled(
     for _ in range(steps):
         gradients = torch.autograd.grad(loss_of(weights), list(weights.values()), create_graph=True)
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
-            step = gradient
+            step = gradient = world.mean(gradient)
             if isinstance(optimizer, torch.optim.Adam):
                 beta1, beta2 = group["betas"]
                 step = moments[name].adam(gradient, beta1, beta2, group["eps"])

@@ -25,11 +25,13 @@ from i2i.nn.catalogue import (
 from i2i.nn.conditioning import Conditioning, Critic
 from i2i.nn.dcgan import DCGANCritic, DCGANCriticConfig, DCGANGenerator, DCGANGeneratorConfig, smallest_square
 from i2i.nn.diffaugment import diff_augment
+from i2i.nn.fast import hasten
 from i2i.nn.frozen import frozen
 from i2i.nn.heads import Output
 from i2i.nn.init import PAPER_GAINS, Init, initialise
+from i2i.nn.layers import Dropout
 from i2i.nn.mlp import MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
-from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, uses_bias
+from i2i.nn.norms import BatchNorm, GroupNorm, InstanceNorm, Norm, make_norm, refuse_norms_apart, uses_bias
 from i2i.nn.patchgan import ChosenNorm, PatchGAN, PatchGANConfig, PixelGAN, PixelGANConfig
 from i2i.nn.policy import (
     InferencePolicy,
@@ -65,6 +67,7 @@ __all__ = [
     "DCGANGenerator",
     "DCGANGeneratorConfig",
     "DiscriminatorConfig",
+    "Dropout",
     "GeneratorConfig",
     "GroupNorm",
     "Imported",
@@ -105,10 +108,12 @@ __all__ = [
     "fitted_to_size",
     "forward_each",
     "frozen",
+    "hasten",
     "inference_mode",
     "initialise",
     "make_norm",
     "network_options",
+    "refuse_norms_apart",
     "refuse_small_images",
     "shared_statistics",
     "smallest_square",

@@ -12,7 +12,7 @@ from i2i.config import Config
 from i2i.errors import UserError
 from i2i.nn.conditioning import Conditioning, Critic, append_labels
 from i2i.nn.init import Init
-from i2i.nn.layers import stage
+from i2i.nn.layers import Dropout, stage
 from i2i.nn.norms import Norm, make_norm, needs_bias
 from i2i.nn.patchgan import ChosenNorm
 from i2i.nn.upsample import Upsample, upsampler
@@ -122,7 +122,7 @@ class DCGANGenerator(nn.Module):
                 conv=conv,
                 norm=make_norm(norm, width),
                 activation=nn.ReLU(inplace=True),
-                dropout=nn.Dropout(dropout) if dropout else None,
+                dropout=Dropout(dropout) if dropout else None,
             )
 
         self.classes = classes
@@ -193,7 +193,7 @@ class DCGANCritic(Critic):
                     conv=nn.Conv2d(above, width, 4, stride=2, padding=1, bias=not level or needs_bias(norm)),
                     norm=make_norm(norm, width) if level else None,
                     activation=nn.LeakyReLU(0.2, inplace=True),
-                    dropout=nn.Dropout(dropout) if dropout else None,
+                    dropout=Dropout(dropout) if dropout else None,
                 )
                 for level, (above, width) in enumerate(pairwise(widths))
             ),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from i2i import world
 
 Change = Literal["color", "translation", "cutout"]
 
@@ -51,7 +54,7 @@ def _translation(x: Tensor) -> Tensor:
 def _shifted(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Return for every image which line comes to which place, and whether there is one, both [N, side]."""
     most = (side + 4) // 8  # an eighth, rounded up from a half on, as in the authors' code
-    shift = torch.randint(-most, most + 1, (len(x), 1), device=x.device)
+    shift = world.drawn(partial(torch.randint, -most, most + 1, device=x.device), len(x), 1)
     lines = torch.arange(side, device=x.device) + shift
     return lines.clamp(0, side - 1), (lines >= 0) & (lines < side)
 
@@ -64,13 +67,14 @@ def _cutout(x: Tensor) -> Tensor:
 def _cut_lines(x: Tensor, side: int) -> Tensor:
     """Return which lines the square takes of every image, [N, side]; its middle is anywhere in the image."""
     length = (side + 1) // 2
-    first = torch.randint(0, side + (1 - length % 2), (len(x), 1), device=x.device) - length // 2
+    middle = world.drawn(partial(torch.randint, side + (1 - length % 2), device=x.device), len(x), 1)
+    first = middle - length // 2
     lines = torch.arange(side, device=x.device)
     return (lines >= first) & (lines < first + length)
 
 
 def _uniform(x: Tensor) -> Tensor:
-    return torch.rand(len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
+    return world.drawn(partial(torch.rand, device=x.device, dtype=x.dtype), len(x), 1, 1, 1)
 
 
 CHANGES: dict[Change, Callable[[Tensor], Tensor]] = {

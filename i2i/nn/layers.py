@@ -1,4 +1,4 @@
-"""Small pieces that the networks share: named stages, padding to a size, cropping back."""
+"""Small pieces that the networks share: named stages, dropout, padding to a size, cropping back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import dropout, pad
+
+from i2i import world
+
+
+class Dropout(nn.Dropout):
+    """Dropout (Srivastava et al. 2014) that draws for the whole batch of all processes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop values of `input` [N, ...]."""
+        if not self.training or world.size() == 1:
+            return super().forward(input)
+        # Drawn by the kernel and in the memory layout in which one process would draw for the whole batch.
+        ones = input.new_ones(world.size() * len(input), *input.shape[1:])
+        if input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last):
+            ones = ones.contiguous(memory_format=torch.channels_last)
+        return input * world.share(dropout(ones, self.p))
 
 
 def stage(**layers: nn.Module | None) -> nn.Sequential:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from i2i.config import Config
 from i2i.nn.conditioning import Conditioning, Critic, append_labels
 from i2i.nn.init import Init
-from i2i.nn.layers import stage
+from i2i.nn.layers import Dropout, stage
+from i2i.nn.norms import BatchNorm1d
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
@@ -105,9 +106,9 @@ class MLPGenerator(nn.Module):
             *(
                 stage(
                     linear=nn.Linear(below, width, bias=norm == "none"),  # batch norm brings its own
-                    norm=nn.BatchNorm1d(width) if norm == "batch" else None,
+                    norm=BatchNorm1d(width) if norm == "batch" else None,
                     activation=nn.ReLU(inplace=True) if activation == "relu" else nn.LeakyReLU(0.2, inplace=True),
-                    dropout=nn.Dropout(dropout) if dropout else None,
+                    dropout=Dropout(dropout) if dropout else None,
                 )
                 for below, width in pairwise([latent + classes, *hidden])
             )
@@ -167,7 +168,7 @@ class MLPCritic(Critic):
                     linear=nn.Linear(below, width),
                     norm=nn.LayerNorm(width) if norm == "layer" else None,
                     activation=nn.LeakyReLU(0.2, inplace=True),
-                    dropout=nn.Dropout(dropout) if dropout else None,
+                    dropout=Dropout(dropout) if dropout else None,
                 )
                 for below, width in pairwise([inputs, *hidden])
             )

@@ -3,6 +3,8 @@
 All of them accept maps of any size. A map of one pixel has no variance: normalised by its own statistics it becomes
 zero, where torch's layers refuse it. Batch norm in training still refuses a single value per channel, which would spoil
 the running variance.
+
+Batch norm in training normalises by the images of all processes that train together (`i2i.world`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from typing import Literal, assert_never
 
 import torch
 from torch import Tensor, nn
+
+from i2i import world
+from i2i.errors import UserError
 
 Norm = Literal["batch", "instance", "group", "none"]
 
@@ -53,7 +58,39 @@ class SharedStatistics:
         self.count += count
 
 
-class BatchNorm(nn.BatchNorm2d):
+class _AcrossProcesses(nn.modules.batchnorm._BatchNorm):
+    """Batch norm whose batch, in training, is that of all processes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise `input` [N, C, ...]."""
+        if not self.training or world.size() == 1:
+            return super().forward(input)
+        wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+        mean, variance = world.moments(wide, [0, *range(2, input.ndim)])
+        self._remember(mean.detach(), variance.detach(), world.size() * input.numel() // input.shape[1])
+        columns = (-1, *[1] * (input.ndim - 2))
+        scale = (self.weight * torch.rsqrt(variance + self.eps)).view(columns)
+        return ((wide - mean.view(columns)) * scale + self.bias.view(columns)).to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Let the running statistics take in those of `count` values per channel."""
+        if count == 1:
+            raise ValueError("batch norm in training needs more than one value per channel, of all processes together")
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+
+
+class BatchNorm1d(_AcrossProcesses, nn.BatchNorm1d):
+    """Batch norm of vectors [N, C], with the state of `torch.nn.BatchNorm1d`."""
+
+
+class BatchNorm(_AcrossProcesses, nn.BatchNorm2d):
     """Batch norm (Ioffe & Szegedy 2015) that can normalise each image by its own statistics at inference.
 
     The state is that of `torch.nn.BatchNorm2d`.
@@ -106,6 +143,20 @@ class GroupNorm(nn.GroupNorm):
         return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
+def refuse_norms_apart(network: nn.Module, name: str) -> None:
+    """Refuse to train a network in several processes whose batch norm knows nothing of them.
+
+    Raises:
+        UserError: a batch norm is not of `i2i.nn`.
+    """
+    for layer, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, _AcrossProcesses):
+            raise UserError(
+                f"{name}: layer '{layer}' is a {type(module).__name__}, which would normalise the images of each "
+                "process by themselves; build the network with i2i.nn.BatchNorm, or train in one process"
+            )
+
+
 def make_norm(norm: Norm, channels: int) -> nn.Module:
     """Return the layer that normalises maps of `channels` channels.
 
@@ -147,5 +198,15 @@ def _normalise_each_image(
 ) -> Tensor:
     if shared is not None:
         return shared.normalise(x, weight, bias, eps)
+    if not torch.compiler.is_compiling() and x.device.type == "cpu" and _is_channels_last(x):
+        # Batch norm of one image is the same and keeps the layout, where torch's instance norm copies to and fro.
+        images = [
+            torch.batch_norm(image, weight, bias, None, None, True, 0.0, eps, False) for image in torch.split(x, 1)
+        ]
+        return images[0] if len(images) == 1 else torch.cat(images)
     # torch.nn.functional.instance_norm without its check of the size.
     return torch.instance_norm(x, weight, bias, None, None, True, 0.0, eps, torch.backends.cudnn.enabled)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from i2i.config import Config
 from i2i.nn.heads import Output
 from i2i.nn.init import Init
-from i2i.nn.layers import crop_like, pad_to, stage
+from i2i.nn.layers import Dropout, crop_like, pad_to, stage
 from i2i.nn.norms import Norm, make_norm, uses_bias
 from i2i.nn.upsample import Upsample, upsampler
 
@@ -120,7 +120,7 @@ class ResidualBlock(nn.Module):
             conv1=_reflecting_conv(width, width, 3, bias),
             norm1=make_norm(norm, width),
             activation=nn.ReLU(inplace=True),
-            dropout=nn.Dropout(dropout) if dropout else None,
+            dropout=Dropout(dropout) if dropout else None,
             conv2=_reflecting_conv(width, width, 3, bias),
             norm2=make_norm(norm, width),
         )

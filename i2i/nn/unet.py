@@ -13,7 +13,7 @@ from i2i.config import Config
 from i2i.nn.convolution import Conv2d
 from i2i.nn.heads import Output
 from i2i.nn.init import Init
-from i2i.nn.layers import crop_like, pad_to, stage
+from i2i.nn.layers import Dropout, crop_like, pad_to, stage
 from i2i.nn.norms import Norm, make_norm, uses_bias
 from i2i.nn.upsample import Upsample, upsampler
 
@@ -118,7 +118,7 @@ class UNet(nn.Module):
                 activation=nn.ReLU(inplace=True),
                 conv=upsampler(upsample, width if level == last else 2 * width, above, kernel_size=4, bias=bias),
                 norm=make_norm(norm, above),
-                dropout=nn.Dropout(dropout) if dropout and 4 <= level < last else None,
+                dropout=Dropout(dropout) if dropout and 4 <= level < last else None,
             )
             for level, (above, width) in reversed(list(enumerate(pairwise(widths), start=1)))
         )

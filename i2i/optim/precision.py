@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from i2i import world
 from i2i.errors import UserError
 
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
@@ -17,9 +18,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of that name; ``auto`` takes CUDA, then MPS, then the CPU.
 
+    Where several processes train together, ``auto`` and ``cuda`` are the GPU of this one's number on its machine.
+
     Raises:
-        UserError: the device does not exist here.
+        UserError: the device does not exist here, or there are fewer than processes.
     """
+    if world.size() > 1:
+        name = _device_of_its_own(name)
     available = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     available += ["mps"] if torch.backends.mps.is_available() else []
     available += ["cpu"]
@@ -31,6 +36,28 @@ def choose_device(name: str = "auto") -> torch.device:
     if wanted.startswith("cuda"):
         torch.cuda.set_device(wanted)  # what asks for "the" GPU means this one
     return torch.device(wanted)
+
+
+def _device_of_its_own(name: str) -> str:
+    """Return the device of that name for one of several processes."""
+    count, gpus = world.local_size(), torch.cuda.device_count()
+    if name == "cpu":
+        return name
+    if name not in ("auto", "cuda"):
+        raise UserError(
+            f"--device {name}: is one device, and {count} processes train here; leave it out for a GPU each, or "
+            "choose cpu"
+        )
+    if gpus == 0:
+        raise UserError(
+            f"this machine has no GPU for any of {count} processes; add --device cpu to train on its processors"
+        )
+    if gpus < count:
+        raise UserError(
+            f"each of {count} processes needs a GPU, and this machine has {gpus}; start {gpus}, such as by "
+            f"--devices {gpus}"
+        )
+    return f"cuda:{world.local_rank()}"
 
 
 class Precision:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
+from i2i import world
 from i2i.config import Config
 from i2i.optim.precision import Precision
 from i2i.optim.schedule import Linear, ScheduleConfig
@@ -46,8 +47,9 @@ MOST_OVERFLOWS = 50  # in a row: fp16's scaler finds its scale within a few
 class Stepper:
     """Minimises losses over the parameters of one or more networks.
 
-    It alone knows the precision: it scales losses, clips, and leaves the weights untouched by a step whose loss or
-    gradient is not finite, without waiting for the device to find out; `skipped` counts such steps there.
+    It alone knows the precision and averages gradients over processes: it scales losses, clips, and leaves the weights
+    untouched by a step whose loss or gradient is not finite, without waiting for the device to find out; `skipped`
+    counts such steps there.
 
     Args:
         networks: by name; the names make those of the optimizer's state in checkpoints.
@@ -113,13 +115,15 @@ class Stepper:
     def minimize(self, loss: Tensor) -> None:
         """Take one step down `loss`, a scalar; none if it or its gradient is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
-        finite = torch.isfinite(loss.detach())
         with torch.autocast(self.precision.device.type, enabled=False):
             if self.scaler is None:
                 torch.autograd.backward(loss)
             else:
                 # the scaler looks at gradients alone, so those of a loss that is not finite are made so, too
-                torch.autograd.backward(self.scaler.scale(loss * torch.where(finite, 1.0, torch.nan)))
+                spoilt = torch.where(torch.isfinite(loss.detach()), 1.0, torch.nan)
+                torch.autograd.backward(self.scaler.scale(loss * spoilt))
+            finite = torch.isfinite(self._averaged(loss.detach()))
+            if self.scaler is not None:
                 self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         self.grad_norm = nn.utils.get_total_norm(gradients)
@@ -138,6 +142,17 @@ class Stepper:
             self.scaler.update()
         self.skipped += (~finite).to(self.skipped)
         torch.clear_autocast_cache()  # it holds copies of the weights as they were before this step
+
+    def _averaged(self, loss: Tensor) -> Tensor:
+        """Average the gradients over all processes and return their mean loss: all of them take the same step."""
+        if world.size() == 1:
+            return loss
+        for parameter in self.parameters.values():
+            if parameter.grad is None:  # another process may have one
+                parameter.grad = torch.zeros_like(parameter)
+        mean = loss.float().reshape(1).clone()
+        world.average_([mean, *(p.grad for p in self.parameters.values() if p.grad is not None)])
+        return mean[0]
 
     def _begin_momentum(self) -> None:
         """Start SGD's momentum at zero: a first step that is masked would leave the fused kernels' undefined."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +27,8 @@ from i2i.engine.config import compose
 from i2i.engine.fit import Outcome
 from i2i.engine.runs import start
 from i2i.errors import UserError
-from i2i.inference import Translator
-from i2i.inference.folders import Input, plan, translate_jobs
+from i2i.inference import Translator, folders
+from i2i.inference.folders import Input, Job, plan, translate_jobs
 
 
 @pytest.fixture
@@ -142,35 +147,86 @@ def test_mistakes_are_explained(
         plan(model, source, tmp_path / "out", say=no_words, **options)  # type: ignore[arg-type]
 
 
-def test_memory_stays_bounded(model: Translator, tmp_path: Path) -> None:
-    """However many files there are, no more are read than a few batches ahead of what is written."""
-    folder = tmp_path / "many"
+def many_sizes(folder: Path, count: int) -> Path:
+    """Drawings of nine sizes in turn."""
     folder.mkdir()
-    for index in range(60):
-        cv2.imwrite(str(folder / f"{index}.png"), np.full((8 + index % 9, 8), index, np.uint8))
-    jobs = plan(model, str(folder), tmp_path / "out", say=no_words)
-    most = 0
-    read: set[int] = set()
+    for index in range(count):
+        cv2.imwrite(str(folder / f"{index}.png"), np.full((8 + index % 9, 8), index % 256, np.uint8))
+    return folder
 
-    original = model.translate_pixels
 
-    def counting(images: Sequence[files.Pixels], **options: bool) -> list[files.Pixels]:
-        nonlocal most
-        written = len(list((tmp_path / "out").glob("*.png"))) if (tmp_path / "out").exists() else 0
-        most = max(most, len(read) - written)
-        return original(images, **options)
+def told(tell: Callable[[], None], job: Job) -> Input:
+    """Read a job's input, and tell that it is being read."""
+    tell()
+    return job.read()
 
-    def noting(index: int) -> Input:
-        read.add(index)
-        return jobs[index].read()
 
-    model.translate_pixels = counting  # type: ignore[method-assign]
-    watched = [
-        type(job)(job.name, job.output, lambda index=index: noting(index))  # type: ignore[misc]
-        for index, job in enumerate(jobs)
-    ]
-    assert translate_jobs(model, watched, batch_size=2).written == 60
-    assert most <= 2 * 4 * 2 + 4 * 2 + 2  # read ahead, waiting for their like, on their way to the disk
+def test_memory_stays_bounded(model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files there are, few are in memory between being read and being written."""
+    monkeypatch.setattr(folders, "MOST_WAITING", 20)
+    jobs = plan(model, str(many_sizes(tmp_path / "many", 120)), tmp_path / "out", say=no_words)
+    lock, held, most, sizes = threading.Lock(), 0, 0, []
+
+    def count(change: int) -> None:
+        nonlocal held, most
+        with lock:
+            held += change
+            most = max(most, held)
+
+    write, begin = folders._write, model.begin
+
+    def writing(path: Path, *rest: Any) -> None:
+        time.sleep(0.002)  # a slow disk
+        write(path, *rest)
+        count(-1)
+
+    def beginning(images: Sequence[files.Pixels], **options: bool) -> Callable[[], list[files.Pixels]]:
+        sizes.append(len(images))
+        return begin(images, **options)
+
+    monkeypatch.setattr(folders, "_write", writing)
+    monkeypatch.setattr(model, "begin", beginning)
+    watched = [replace(job, read=partial(told, partial(count, 1), job)) for job in jobs]
+    assert translate_jobs(model, watched, batch_size=2).written == 120
+    # Being read, waiting for their like, in two batches, on their way to the disk.
+    assert most <= 2 * folders.THREADS + 20 + 1 + 2 * 2 + folders.THREADS + 2
+    assert np.mean(sizes) > 1.5  # in spite of nine sizes in turn most went in pairs
+
+
+def test_failures_are_told_in_the_files_order(model: Translator, tmp_path: Path) -> None:
+    """Whether reading, the network or writing fails; and the others are what the model makes of them alone."""
+    folder, out = many_sizes(tmp_path / "many", 40), tmp_path / "out"
+    for index in (0, 17, 39):
+        (folder / f"{index}.png").write_bytes(b"broken")
+    (out / "8.png").mkdir(parents=True)  # where a file is to stand
+    jobs = plan(model, str(folder), out, overwrite=True, say=no_words)
+    jobs[30] = replace(jobs[30], read=lambda: Input(np.zeros((8, 8, 6), np.uint8), (8, 8)))  # unfit for the network
+    told: list[int] = []
+    result = translate_jobs(model, jobs, 4, lambda done, total: told.append(done))
+    assert [re.findall(r"(\d+)\.png", line)[0] for line in result.failures] == ["0", "8", "17", "30", "39"]
+    assert result.written == 35
+    assert told == sorted(told)
+    assert told[-1] == 40
+    for index in set(range(40)) - {0, 8, 17, 30, 39}:
+        expected = model.translate_pixels([files.read(folder / f"{index}.png")])[0]
+        assert np.abs(files.read(out / f"{index}.png").astype(int) - expected).max() <= 1
+
+
+def test_an_interruption_leaves_whole_files(model: Translator, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    read: list[str] = []
+    jobs = plan(model, str(many_sizes(tmp_path / "many", 400)), tmp_path / "out", say=no_words)
+    watched = [replace(job, read=partial(told, partial(read.append, job.name), job)) for job in jobs]
+    with pytest.raises(KeyboardInterrupt):
+        translate_jobs(model, watched, 1, interrupt)
+    written = list((tmp_path / "out").iterdir())
+    assert 5 <= len(written) <= len(read) < 200  # nothing was begun any more
+    assert {path.suffix for path in written} == {".png"}
+    for path in written:
+        assert files.read(path).shape[2] == 3
 
 
 def test_a_model_of_side_by_side_pairs_takes_its_half(tiny: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from i2i.config import Config, Layer, resolve
-from i2i.nn import CriticConfig, MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
+from i2i.nn import CriticConfig, Dropout, MLPCritic, MLPCriticConfig, MLPGenerator, MLPGeneratorConfig
+from i2i.nn.norms import BatchNorm1d
 
 
 def test_parameter_counts() -> None:
@@ -19,15 +20,15 @@ def test_parameter_counts() -> None:
 
 def test_options_build_the_layers() -> None:
     plain = MLPGeneratorConfig(hidden=(5,), activation="relu", norm="none", dropout=0.3).build(4, 3, 9)
-    assert [type(m) for m in next(plain.layers.children()).children()] == [nn.Linear, nn.ReLU, nn.Dropout]
+    assert [type(m) for m in next(plain.layers.children()).children()] == [nn.Linear, nn.ReLU, Dropout]
     full = MLPGeneratorConfig(hidden=(5,)).build(4, 3, 9)
-    assert [type(m) for m in next(full.layers.children()).children()] == [nn.Linear, nn.BatchNorm1d, nn.LeakyReLU]
+    assert [type(m) for m in next(full.layers.children()).children()] == [nn.Linear, BatchNorm1d, nn.LeakyReLU]
     critic = MLPCriticConfig(hidden=(6, 5), norm="layer", dropout=0.3).build(3, 9)
     assert [type(m) for m in critic.trunk.get_submodule("1").children()] == [
         nn.Linear,
         nn.LayerNorm,
         nn.LeakyReLU,
-        nn.Dropout,
+        Dropout,
     ]
     assert critic.num_features == 5
     assert critic(torch.randn(2, 3, 9, 9)).shape == (2,)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from i2i import world
 from i2i.errors import UserError
 from i2i.optim import Precision, PrecisionName, choose_device
 
@@ -73,3 +74,16 @@ def test_the_memory_layout_follows_device_and_arithmetic() -> None:
 def test_fp16_is_refused_where_it_has_no_scaler() -> None:
     with pytest.raises(UserError, match="fp16: is not offered on mps"):
         Precision("fp16", "mps")
+
+
+def test_each_of_several_processes_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "_place", world.Place(rank=5, size=8, local_rank=1, local_size=4))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda name: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert [str(choose_device(name)) for name in ("auto", "cuda", "cpu")] == ["cuda:1", "cuda:1", "cpu"]
+    with pytest.raises(UserError, match="cuda:1: is one device, and 4 processes train here"):
+        choose_device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    with pytest.raises(UserError, match="this machine has 3; start 3, such as by --devices 3"):
+        choose_device("auto")

@@ -247,7 +247,9 @@ def _opened(
         return Subject(model, makers[-1], model.networks[makers[-1]], None, sampler.network, sampler.policy, None)
     trained, way = model.generator(direction)
     role = next(role for role, network in model.networks.items() if network is trained)
-    at_work = load(path, direction=way, device="cpu", statistics=statistics, dropout=dropout, trust=trust)
+    at_work = load(
+        path, direction=way, device="cpu", statistics=statistics, dropout=dropout, trust=trust, runtime="plain"
+    )
     return Subject(model, role, trained, way, at_work.network, at_work.policy, at_work.derive)
 
 
