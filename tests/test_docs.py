@@ -15,17 +15,9 @@ from i2i.engine.config import RunConfig
 from i2i.resources import find_yaml, resource_names
 
 ROOT = Path(__file__).parents[1]
-OF_OTHERS = {  # of TensorBoard, mypy, pip, torchrun, the code people come from
-    "--constraint",
-    "--eval",
-    "--logdir",
-    "--master-addr",
-    "--master-port",
-    "--nnodes",
-    "--node-rank",
-    "--nproc-per-node",
-    "--strict",
-}
+OF_OTHERS = {"--logdir", "--strict", "--eval", "--constraint"}  # of TensorBoard, mypy, pip, the code people come from
+OF_OTHERS |= {"--nnodes", "--nproc-per-node", "--node-rank", "--master-addr", "--master-port"}  # of torchrun
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def flags_of_ours() -> set[str]:
