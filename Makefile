@@ -1,8 +1,8 @@
-# Two commands do all the set-up: `make demo` and `make test`.
+# Each of `make demo`, `make test` and `make docs` does all the set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/installed  ## Train edges2cats, translate held-out edges, end with a contact sheet.
 	@set -e; run=runs/demo-$$(date +%Y%m%d-%H%M%S); \
@@ -19,10 +19,14 @@ test: .venv/installed  ## ruff, mypy --strict, pytest.
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 -m "not slow"
 
+docs: .venv/installed  ## The documentation as a site; a broken link is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "documentation: site/index.html"
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

@@ -1,6 +1,6 @@
 """A picture of every derivation on drawn cats, and how long each takes.
 
-    python tools/derivations.py --picture assets/derivations.jpg
+    python tools/derivations.py --picture docs/assets/derivations.jpg
 
 A row of the picture is a derivation: two pairs of the photo (B) and the input (A) that is made from it.
 """

@@ -1,6 +1,6 @@
 """Mode collapse: which losses and cures cover all modes of a mixture of Gaussians in the plane.
 
-    python tools/modes.py --json tools/results/modes.json --picture assets/modes.png
+    python tools/modes.py --json tools/results/modes.json --picture docs/assets/modes.png
 
 The mixtures are the ring of 8 Gaussians (Metz et al. 2017) and the grid of 25 (Lin et al. 2018), shrunk into the square
 [-0.8, 0.8]^2 with their proportions kept, for a generator ends in tanh. Points are images of two channels and one

@@ -1,6 +1,6 @@
 """The page of `i2i serve` as a picture: a cat is drawn on it, by a real browser, and what came of it photographed.
 
-    python tools/page.py assets/page.jpg runs/demo
+    python tools/page.py docs/assets/page.jpg runs/demo
 
 Takes a model of edges, Chromium and the library playwright, which drives it; nothing is downloaded.
 """

@@ -1,6 +1,6 @@
 """How cost grows: start-up with the number of files, and images per second with the batch and the size of images.
 
-    python -m tools.scaling --json tools/results/scaling.json --picture assets/scaling.svg
+    python -m tools.scaling --json tools/results/scaling.json --picture docs/assets/scaling.svg
 
 Start-up is what passes from `i2i train`, typed, to the end of the first step of a small U-Net at 64 pixels, in a
 process of its own: seconds by the clock and of the processor, and peak memory. The first start decodes every file; the

@@ -1,6 +1,6 @@
 """What runs that restore photos make of photos that may be shown: those of scikit-image in the public domain.
 
-    python tools/showcase.py assets/restored.jpg runs/superres runs/derain
+    python tools/showcase.py docs/assets/restored.jpg runs/superres runs/derain
 
 One row per run and photo: what the photo was made, what the run makes of it, and the photo.
 """

@@ -1,6 +1,6 @@
 """The generator's gradient while the discriminator trains ahead: the saturating loss against the other.
 
-    python tools/vanishing.py --json tools/results/vanishing.json --picture assets/vanishing.png
+    python tools/vanishing.py --json tools/results/vanishing.json --picture docs/assets/vanishing.png
 
 After Arjovsky & Bottou 2017, figure 2: the generator stays at its first weights, the discriminator learns to tell its
 images from real ones, and every now and then the norm of the gradient that each loss of the generator would give it is

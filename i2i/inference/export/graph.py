@@ -64,7 +64,7 @@ class Exchanged(nn.Module):
 
     Args:
         network: in the mode that it is to run in.
-        pixels: images in [-1, 1] [N, C, H, W], or uint8 [N, H, W, C].
+        pixels: images [N, C, H, W] in [-1, 1], or uint8 [N, H, W, C].
         half: compute in fp16 within; floats that go in and come out are fp32 all the same.
     """
 
