@@ -47,7 +47,7 @@ def test_the_work_of_a_step_by_hand(bench: Any) -> None:
     to_weights, to_input = forward_d, forward_d
     backward_d = to_weights + to_input - 2 * 32**2 * layers[0]
     step = forward_g + 2 * (forward_d + backward_d) + forward_d + to_input + backward_g
-    made = bench.Bench("pix2pix", bench.PLAIN, torch.device("cpu"), 32, 1)
+    made = bench.Bench(SMALL, bench.PLAIN, torch.device("cpu"), 32, 1)
     assert made.work() == step
 
 
