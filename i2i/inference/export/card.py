@@ -35,7 +35,10 @@ def measured(path: Path) -> dict[str, float]:
         return {}
     step, values = int(path.name.removeprefix("step_")), {}
     for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        row: dict[str, Any] = json.loads(line)
+        try:
+            row: dict[str, Any] = json.loads(line)
+        except ValueError:  # a crash cut it off
+            continue
         found = {name: value for name, value in row.items() if name.startswith(MEASURED) and value is not None}
         if found and row["step"] <= step:
             values = {"step": row["step"], **found}
