@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from i2i.config import Layer, parse_setting
 from i2i.data import DataConfig
 from i2i.engine.config import RunConfig, TrainConfig, compose
-from i2i.engine.fit import build_method
+from i2i.engine.fit import build_method, kernels
 from i2i.engine.runs import start
 from i2i.engine.stepping import Stepping
 from i2i.errors import UserError
@@ -151,6 +151,7 @@ def bench_steps(arguments: argparse.Namespace, method: str, batch: int, peak: fl
             bench.seconds()
     medians = [statistics.median(times) for times in interleaved([b.seconds for b in benches], arguments.rounds)]
     del benches
+    torch.cuda.empty_cache()  # the processes to come need the room
     rows = [
         {
             "variant": name,
@@ -230,11 +231,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--data", help="a data set or a folder to train on, instead of steps on random images")
     parser.add_argument("--set", action="append", default=[], help="an option of these trainings, key=value")
-    parser.add_argument("--steps", type=int, default=40, help="steps of a training with --data")
+    parser.add_argument("--steps", type=int, help="steps of a training with --data; 40 if left out")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="write the results here as well")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if not arguments.data and (arguments.set or arguments.steps):
+        parser.error("--set and --steps are for trainings, with --data")
+    arguments.steps = arguments.steps or 40
+    with kernels(deterministic=False):  # as trainings have them
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Measure what was asked for."""
     device = choose_device(arguments.device)
     if arguments.only:
         bench = Bench(

@@ -37,6 +37,7 @@ from i2i.engine.stepping import Stepping, check_graph
 from i2i.engine.validation import Validator
 from i2i.engine.writers import MetricsFile, TensorBoard, Ticker, Writer, as_note, typed
 from i2i.errors import ProcessLost, UserError, did_you_mean
+from i2i.inference.export.graph import first_line
 from i2i.inference.runs import checkpoints, folder_name, step_of
 from i2i.inference.trained import TrainedModel, open_model
 from i2i.methods import METHODS, Method
@@ -137,10 +138,18 @@ def prepare(config: RunConfig, data: Data, console: Console, checkpoint: Path | 
     )
     first = load_checkpoint(checkpoint, state, data.digest) if checkpoint else 0
     state.begin_alike()
-    with _kernels(config.train.deterministic):
+    with kernels(config.train.deterministic):
         best = _metric_of(config.train.best or "")
         limit = 1 if best is None or best.of_pairs else None  # a value of sets is there only with enough images
-        _check_best(config.train.best, validator.judge(rows=1, limit=limit).scalars)
+        try:
+            judgement = validator.judge(rows=1, limit=limit)
+        except RuntimeError as error:
+            if not config.train.compile:
+                raise
+            raise UserError(
+                f"train.compile=true: the networks could not be compiled ({first_line(error)}); leave it out"
+            ) from error
+        _check_best(config.train.best, judgement.scalars)
     total = config.train.total_steps(len(data.splits["train"]), config.images_per_step)
     feed = Feed(config, data.splits["train"], precision, console)
     return Training(config, data, precision, state, first, total, validator, feed)
@@ -158,7 +167,7 @@ def fit(training: Training, run: Path, console: Console) -> Outcome:
         UserError: a loss or gradient stopped being finite.
         ProcessLost: another of the processes that train together has ended.
     """
-    with _kernels(training.config.train.deterministic), Loop(training, run, console) as loop:
+    with kernels(training.config.train.deterministic), Loop(training, run, console) as loop:
         try:
             return loop.train()
         except ProcessLost as error:
@@ -191,7 +200,7 @@ def _fits(model: TrainedModel, name: str, spec: Mapping[str, Any] | None) -> boo
 
 
 @contextmanager
-def _kernels(deterministic: bool) -> Iterator[None]:
+def kernels(deterministic: bool) -> Iterator[None]:
     """Let cuDNN choose kernels that repeat themselves, or the fastest for these sizes; fp32 means fp32 (no TF32)."""
     before = torch.are_deterministic_algorithms_enabled()
     if deterministic:

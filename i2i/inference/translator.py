@@ -35,12 +35,8 @@ from i2i.seeding import torch_seeded
 Images = TypeVar("Images")
 Tile = int | Literal["auto"]
 
-# How many images go through the network at once. On the CPU named in tools/results/translate-cpu.json, a batch helps as
-# long as reading the weights takes longer than computing (a U-Net at 256 pixels: 206 ms for one image, 138 ms each for
-# four), and harms where the maps are so large that memory is taken anew for each (a ResNet: 494 ms for one, 550 ms each
-# for four). Of a GPU nothing was measured.
+# How many images go through the network at once. Of a GPU nothing was measured.
 MOST_IMAGES = 16
-BYTES_AT_ONCE = 2**27
 PIXELS_AT_ONCE = 2**20
 
 PAYS_FOR_CONVERSION = 60.0  # seconds of translating from which on converting the network, which takes a few, is tried
@@ -243,7 +239,9 @@ class Translator:
             return max(1, min(MOST_IMAGES, PIXELS_AT_ONCE // (height * width)))
         if (height, width) not in self._batch_sizes:
             peak = peak_bytes(self.network, self.in_channels, height, width)
-            self._batch_sizes[height, width] = max(1, min(MOST_IMAGES, BYTES_AT_ONCE // peak)) if peak else 1
+            # A batch helps a CPU where there is more of the weights to read than of the maps, as in a U-Net.
+            weights = sum(parameter.numel() * parameter.element_size() for parameter in self.network.parameters())
+            self._batch_sizes[height, width] = max(1, min(MOST_IMAGES, weights // peak)) if peak else 1
         return self._batch_sizes[height, width]
 
     def forward(self, images: Tensor) -> Tensor:

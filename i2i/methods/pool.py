@@ -25,8 +25,8 @@ class ImagePool:
         self.count = torch.zeros((), dtype=torch.long)
 
     def query(self, images: Tensor) -> Tensor:
-        """Return as many images ``[N, C, H, W]`` as are given, without gradients."""
-        images = images.detach()
+        """Return as many images ``[N, C, H, W]`` as are given, without gradients, in fp32."""
+        images = images.detach().float()  # whatever the run's precision, which may change when it is resumed
         if self.size == 0:
             return images
         images = world.gathered(images)  # every process keeps the same pool
@@ -54,7 +54,7 @@ class ImagePool:
         """Take up what `state` returned."""
         self.images, self.count = None, torch.zeros((), dtype=torch.long)
         if "images" in state:
-            kept = state["images"].to(device)
+            kept = state["images"].to(device, torch.float32)
             self.count = torch.tensor(len(kept), device=device)
             self.images = kept.new_zeros(self.size, *kept.shape[1:])
             self.images[: len(kept)] = kept

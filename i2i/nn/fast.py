@@ -60,6 +60,8 @@ def hasten(network: nn.Module, dtype: torch.dtype) -> None:
         for name, child in parent.named_children():
             if type(child) in (nn.Conv2d, nn.ConvTranspose2d, Conv2d, ConvTranspose2d):
                 child.to(dtype)
+            if type(child) in (Conv2d, ConvTranspose2d):
+                child.to(memory_format=torch.contiguous_format)  # as the matrices that they are multiplied as
             if type(child) is nn.Conv2d and (child.padding_mode != "zeros" or _faster_way(child)):
                 setattr(parent, name, FastConv2d(child))
 

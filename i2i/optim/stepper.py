@@ -89,8 +89,7 @@ class Stepper:
         options: dict[str, Any] = {"lr": self.base_lr, "weight_decay": config.weight_decay}
         match config.name:
             case "adam":
-                on_gpu = device.type == "cuda"
-                return torch.optim.Adam(parameters, betas=config.betas, fused=fused, capturable=on_gpu, **options)
+                return torch.optim.Adam(parameters, betas=config.betas, fused=fused, **options)
             case "sgd":
                 return torch.optim.SGD(parameters, momentum=config.momentum, fused=fused, **options)
             case "rmsprop":
@@ -100,6 +99,12 @@ class Stepper:
     def waits(self) -> bool:
         """Whether the host must wait for the device in each step, to know whether its gradient is finite."""
         return not self.optimizer.param_groups[0].get("fused")
+
+    def expect_recording(self, expected: bool) -> None:
+        """Tell the optimizer that a CUDA graph is about to be recorded, which it would refuse; fused ones can be."""
+        for group in self.optimizer.param_groups:
+            if "capturable" in group:
+                group["capturable"] = expected
 
     def set_lr_factor(self, factor: float) -> None:
         """Set the learning rate to `factor` times the configured one."""

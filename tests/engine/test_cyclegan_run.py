@@ -75,6 +75,12 @@ def test_eight_steps_equal_four_and_four_with_the_pools(
         assert all(torch.equal(one[key], other[key]) for key in one), name
 
 
+def test_a_run_goes_on_in_another_precision(cycle: Callable[..., Outcome], tmp_path: Path) -> None:
+    cycle("run", "train.precision=bf16", "train.steps=2")
+    settings = [parse_setting(text) for text in ("train.precision=fp32", "train.steps=4")]
+    assert go_on(tmp_path / "run", settings, Console(quiet=True)).steps == 4
+
+
 def test_both_directions_of_one_run(cycle: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = cycle("run", "train.steps=1")
     assert read_header(outcome.checkpoint / "G_BA_ema.safetensors")["translates"] == "BtoA"

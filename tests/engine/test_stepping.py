@@ -39,6 +39,10 @@ def test_steps_are_recorded_where_it_is_safe() -> None:
     assert check_graph(True, pix2pix(), OnGpu("bf16"))
     assert not check_graph(False, pix2pix(), OnGpu())
     assert not check_graph(None, pix2pix(), Precision())
+    own = METHODS["pix2pix"](SMALL, 3, 3)
+    own.config = own.config.model_copy(update={"penalties": ("mine:steep",)})
+    assert not check_graph(None, own, OnGpu())  # code of others may decide on the host
+    assert check_graph(True, own, OnGpu())
     gan = METHODS["gan"](GANConfig(), channels=3, size=64, classes=0)
     for method, precision, reason in (
         (pix2pix(), Precision(), "the run is on cpu"),

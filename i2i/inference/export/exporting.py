@@ -37,8 +37,8 @@ STEP_OF_8_BITS = 2 / 255
 # The largest differences that rounding explains. In fp32 it leaves some 1e-6; in fp16 a value near 1 has steps of 1e-3,
 # and layers add up.
 TOLERANCES: dict[ExportPrecision, float] = {"fp32": STEP_OF_8_BITS / 8, "fp16": 0.1}
-# Norms over a few nearly equal values enlarge it, in a network that has hardly learned the most. A file, whose sums have
-# another order, may then be this many times as far from the model as the model is from its own outputs in fp64.
+# Norms over a few nearly equal values enlarge it, most of all in a network that has hardly learned. A file, whose sums
+# have another order, may be this many times as far from the model as the model is from its own outputs in fp64.
 ROUNDINGS = 4
 PLACES = {"source", "source_b", "boxes"}
 
