@@ -239,8 +239,8 @@ def test_one_process_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_what_broke_the_connection_is_a_lost_process() -> None:
     with pytest.raises(torch.OutOfMemoryError), _together():
         raise torch.OutOfMemoryError("tried to allocate")
-    with pytest.raises(world.ProcessLost, match="process 0 of 1 .* NCCL error, invalid usage: duplicate GPU"), _together():
-        raise RuntimeError("NCCL error, invalid usage:\n  duplicate GPU")
+    with pytest.raises(world.ProcessLost, match=r"process 0 of 1 .*: invalid usage: two on a GPU"), _together():
+        raise RuntimeError("invalid usage:\n  two on a GPU")
 
 
 if __name__ == "__main__":

@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell("stopped")
         return 130
     except ProcessLost as error:
-        from i2i.engine.launch import LOST, explain, is_supervised
+        from i2i.engine.launch import LOST, is_supervised, say_why
 
         if is_supervised():  # by one who knows better which of the processes was the first
-            explain(str(error))
+            say_why(str(error))
         else:
             _tell(f"error: {error}")
         return LOST

@@ -29,8 +29,8 @@ PARENT, WORD = "I2I_PARENT", "I2I_WORD"  # in the environment of processes that 
 def launch(count: int, command: Sequence[str]) -> int:
     """Run `command` in `count` processes that train together, and return their exit code.
 
-    A signal to stop is passed on to all of them, and they save and stop; a third one ends them. When one ends otherwise,
-    the rest are ended within seconds, and what it was and how to go on is printed.
+    A signal to stop is passed on to all of them, and they save and stop; a third one ends them. When one ends
+    otherwise, the rest are ended within seconds, and what it was and how to go on is printed.
 
     Raises:
         UserError: this process is one of several already.
@@ -143,7 +143,7 @@ def advise(advice: str) -> None:
         Path(os.environ[WORD], "advice").write_text(advice, encoding="utf-8")
 
 
-def explain(reason: str) -> None:
+def say_why(reason: str) -> None:
     """Leave word for `launch` why this process cannot go on with the others; that of the first one counts."""
     with suppress(FileExistsError), Path(os.environ[WORD], "reason").open("x", encoding="utf-8") as file:
         file.write(reason)

@@ -64,7 +64,7 @@ def planned() -> Place:
     given = {field: os.environ.get(name, "") for field, name in names.items()}
     if wrong := [names[field] for field, text in given.items() if not text.isdecimal()]:
         raise UserError(
-            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but these are missing or no numbers: {', '.join(wrong)}; start the "
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but these are missing or no numbers: {', '.join(wrong)}; start "
             "processes by torchrun, which sets them all, or unset WORLD_SIZE where this one is to train alone"
         )
     return Place(**{field: int(text) for field, text in given.items()})

@@ -26,9 +26,7 @@ def _together() -> Iterator[None]:
         raise
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise ProcessLost(
-            f"process {world.rank()} of {world.size()} cannot go on with the others: {reason}"
-        ) from error
+        raise ProcessLost(f"process {world.rank()} of {world.size()} cannot go on with the others: {reason}") from error
 
 
 class _Add(torch.autograd.Function):

@@ -70,5 +70,5 @@ def test_a_launcher_that_tells_half_is_refused(
     with pytest.raises(SystemExit, match="2"):
         run()
     said = capsys.readouterr().err
-    assert (said.count("\n"), f"no numbers: {missing}; start the processes by torchrun" in said) == (1, True)
+    assert (said.count("\n"), f"no numbers: {missing}; start processes by torchrun" in said) == (1, True)
     assert main(["list", "losses"]) == 0  # which needs no others
