@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 class ProcessLost(Exception):
-    """Another of the processes that train together ended, or cannot be reached any more."""
+    """Another of the processes that train together ended, or cannot be reached; why is part of its message."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

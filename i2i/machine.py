@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""The machine: its cores, and what measurements call it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     import torch
 
 
+def count_cores(processes: int = 1) -> int:
+    """Return how many of the machine's cores this process may use, or each of several that share them; 1 at least."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes)
+
+
 def device_name(device: torch.device | str = "cpu") -> str:
     """Return a GPU's name, or how many cores of which processor this process may use and whether it knows bf16."""
     if str(device).startswith("cuda"):
         import torch
 
         return torch.cuda.get_device_name(device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = _cpuinfo("flags").split()
     bf16 = ", ".join(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags) or "no bf16"
-    return f"{cores} cores, {processor()} ({bf16})"
+    return f"{count_cores()} cores, {processor()} ({bf16})"
 
 
 def processor() -> str:

@@ -27,6 +27,7 @@ from i2i.nn import BatchNorm, diff_augment
 from i2i.nn.layers import Dropout
 from i2i.nn.norms import BatchNorm1d
 from i2i.optim import OptimConfig, Precision, Stepper
+from i2i.world.collectives import _together
 
 BATCH = 4
 
@@ -233,6 +234,13 @@ def test_one_process_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.agreed(3, 4) == (3, 4)
     with world.joined():
         assert world.planned() == world.Place()
+
+
+def test_only_what_broke_the_connection_is_a_lost_process() -> None:
+    with pytest.raises(torch.OutOfMemoryError), _together():
+        raise torch.OutOfMemoryError("tried to allocate")
+    with pytest.raises(world.ProcessLost, match=r"process 0 of 1 .*: invalid usage: two on a GPU"), _together():
+        raise RuntimeError("invalid usage:\n  two on a GPU")
 
 
 if __name__ == "__main__":

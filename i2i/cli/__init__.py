@@ -61,9 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell("stopped")
         return 130
     except ProcessLost as error:
-        from i2i.engine.launch import LOST, is_supervised
+        from i2i.engine.launch import LOST, is_supervised, say_why
 
-        if not is_supervised():  # who looks after the processes knows better which of them was the first
+        if is_supervised():  # by one who knows better which of the processes was the first
+            say_why(str(error))
+        else:
             _tell(f"error: {error}")
         return LOST
     except OSError as error:
@@ -94,12 +96,16 @@ def _tell(line: str) -> None:
 
 def run() -> None:
     """Run the command that was typed and leave with its exit code."""
-    if world.planned().size == 1:
+    try:
+        place = world.planned()
+    except UserError:  # which commands say that care
+        place = world.Place()
+    if place.size == 1:
         sys.exit(main())
     try:
         code = main()
     except Exception:
-        _tell(f"process {world.planned().rank} of {world.planned().size}: {traceback.format_exc()}")
+        _tell(f"process {place.rank} of {place.size}: {traceback.format_exc()}")
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from i2i.data import files
 from i2i.data.places import new_folder
 from i2i.data.reports import Progress
+from i2i.machine import count_cores
 from i2i.seeding import numpy_generator
 
 VERSION = 1  # part of a folder's name: raised when the drawings change
@@ -96,7 +96,7 @@ def draw(folder: Path, parts: Sequence[Drawings], progress: Progress = lambda do
             for name, image in part.painter(numpy_generator(SEED, part.folder, index)).items():
                 files.write(new / part.folder / name.format(f"{index:04d}"), image)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(count_cores()) as pool:
             for done, _ in enumerate(pool.map(paint, places), start=1):
                 progress(done, len(places))
     return folder

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from i2i.data.files import TIFF_EXTRA, BrokenImage, Pixels, read, write_whole
 from i2i.data.layouts import DataFolder, Example, Problem, Size, Split, same_shape
 from i2i.data.places import cache_root
+from i2i.machine import count_cores
 
 INDEX_VERSION = 3
 INDEXES = 100  # folders whose files are remembered
@@ -359,7 +360,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _examine_all(paths: Sequence[Path]) -> Iterator[dict[Path, Record]]:
     """Decode files in threads (decoders and digests let go of Python's lock), a batch of results at a time."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(count_cores())
     try:
         yield from pool.map(lambda batch: {path: _examine(path) for path in batch}, batches)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from i2i import world
 from i2i.data.crops import windows
 from i2i.data.images import ImageSet, Place
 from i2i.data.reports import Progress
+from i2i.machine import count_cores
 
 AT_ONCE = 64  # images that are decoded before they are moved to the device together
 
@@ -74,7 +75,7 @@ def _decoded(images: ImageSet, device: torch.device, progress: Progress) -> dict
     done, total = 0, sum(heap.count for heap in images.heaps)
     dtype = torch.float32 if images.deep else torch.uint8
     pixels: dict[str, Tensor] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(count_cores(world.local_size())) as pool:
         for heap in images.heaps:
             for name, channels in zip(heap.names, heap.channels, strict=True):
                 pixels[name] = torch.empty(heap.count, images.size, images.size, channels, dtype=dtype, device=device)

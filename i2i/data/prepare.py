@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from i2i.data.places import new_folder
 from i2i.data.reports import Progress
 from i2i.data.sources import PREPARED
 from i2i.errors import UserError
+from i2i.machine import count_cores
 from i2i.seeding import numpy_generator
 
 
@@ -93,7 +93,7 @@ def prepare_photos(
                 new / split / "input" / f"{name}.png", derive(photo, numpy_generator(seed, "ahead", split, index))
             )
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(count_cores()) as pool:
             for done, _ in enumerate(pool.map(write, jobs), start=1):
                 if writing:
                     writing(done, len(jobs))

@@ -13,10 +13,10 @@ from i2i.data import ImageSet, Kept, Stream, in_blocks, kept_bytes, to_model_ran
 from i2i.data.files import BrokenImage
 from i2i.data.reports import as_size
 from i2i.engine.config import RunConfig
-from i2i.engine.launch import count_cores
 from i2i.engine.writers import progress
 from i2i.errors import UserError
 from i2i.inference.memory import free_bytes
+from i2i.machine import count_cores
 from i2i.optim import Precision
 
 SHARE = 0.25  # of a device's free memory that images may take
@@ -87,7 +87,8 @@ class Feed:
             return 1
         config, channels = self.images.config, sum(sum(heap.channels) for heap in self.images.heaps)
         step_bytes = self.per_step * channels * config.image_size**2 * (4 if self.images.deep else 1)
-        block_bytes = KEPT_BYTES if self.kept else SHARED_BYTES // (BLOCKS_OF_A_WORKER * max(1, self.workers))
+        blocks = world.local_size() * max(1, self.workers) * BLOCKS_OF_A_WORKER  # of all processes, which share it
+        block_bytes = KEPT_BYTES if self.kept else SHARED_BYTES // blocks
         return max(1, min(MOST_STEPS, block_bytes // step_bytes))
 
     def _on_device(self, block: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -157,5 +158,5 @@ def _count(images: ImageSet) -> int:
 
 def choose_workers(device: torch.device) -> int:
     """Return how many loader processes a device wants: a GPU must not wait, a CPU needs its cores for the networks."""
-    cores = count_cores() // world.local_size()
+    cores = count_cores(world.local_size())
     return min(MOST_WORKERS, max(1, cores - 1)) if device.type == "cuda" else min(2, cores // 4)

@@ -35,7 +35,7 @@ def interruptible() -> Iterator[Interruption]:
     to all of them, and torchrun passes it on as well. Outside the main thread, where Python allows no handlers, the
     flag stays down.
     """
-    request = Interruption()
+    request, several = Interruption(), world.size() > 1
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -43,7 +43,7 @@ def interruptible() -> Iterator[Interruption]:
     def ask(number: int, frame: FrameType | None) -> None:
         if not request:
             request.signal, request.since = number, time.monotonic()
-        elif world.planned().size == 1 or time.monotonic() - request.since > ECHO:
+        elif not several or time.monotonic() - request.since > ECHO:
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, ask) for number in EXIT_CODES}

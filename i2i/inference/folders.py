@@ -25,12 +25,13 @@ from i2i.data.sheet import contact_sheet
 from i2i.data.sources import find_source
 from i2i.errors import UserError, did_you_mean
 from i2i.inference.translator import Translator, alpha_like, is_out_of_memory, resized
+from i2i.machine import count_cores
 from i2i.resources import resource_names
 from i2i.seeding import numpy_generator
 
 Picture = npt.NDArray[np.uint8]
 Prepare = Literal["inputs", "photos", "pairs"]
-THREADS = max(2, min(8, os.cpu_count() or 2))  # that read, and as many that write
+THREADS = max(2, min(8, count_cores()))  # that read, and as many that write
 MOST_WAITING = 64
 BYTES_WAITING = 2**28
 FEWEST_TO_TRY = 16

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from i2i.errors import ProcessLost
+from i2i.errors import ProcessLost, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,11 +53,21 @@ _store: Any = None  # what all processes can reach as soon as they have joined
 
 
 def planned() -> Place:
-    """Return the place that this process was started for, by ``torchrun`` or by ``i2i train --devices``."""
-    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+    """Return the place that this process was started for, by ``torchrun`` or by ``i2i train --devices``.
+
+    Raises:
+        UserError: it is one of several, and its environment does not say which.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         return Place()
     names = {"rank": "RANK", "size": "WORLD_SIZE", "local_rank": "LOCAL_RANK", "local_size": "LOCAL_WORLD_SIZE"}
-    return Place(**{field: int(os.environ[name]) for field, name in names.items() if name in os.environ})
+    given = {field: os.environ.get(name, "") for field, name in names.items()}
+    if wrong := [names[field] for field, text in given.items() if not text.isdecimal()]:
+        raise UserError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but these are missing or no numbers: {', '.join(wrong)}; start "
+            "processes by torchrun, which sets them all, or unset WORLD_SIZE where this one is to train alone"
+        )
+    return Place(**{field: int(text) for field, text in given.items()})
 
 
 def rank() -> int:
@@ -122,12 +132,14 @@ def alone() -> Iterator[None]:
 
 def speaks() -> bool:
     """Say whether this process is to tell the user what went wrong: the first of them all that asks is."""
-    if _store is None:
-        return planned().rank == 0
     try:
+        if _store is None:
+            return planned().rank == 0
         first: bool = _store.add("told", 1) == 1
     except RuntimeError:  # process 0, which keeps the store, has ended
         return False
+    except UserError:  # nobody knows who is the first
+        return True
     return first
 
 

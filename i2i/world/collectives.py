@@ -19,14 +19,14 @@ BUCKET = 1 << 24  # values that are sent at once: 64 MiB in fp32, so that their 
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """Turn what torch says of a connection that broke into an error of ours."""
+    """Turn what torch says of a connection that broke, or never came about, into an error of ours."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise ProcessLost(
-            f"process {world.rank()} of {world.size()} cannot go on, for another one cannot be reached ({reason})"
-        ) from error
+        reason = " ".join(str(error).split())
+        raise ProcessLost(f"process {world.rank()} of {world.size()} cannot go on with the others: {reason}") from error
 
 
 class _Add(torch.autograd.Function):

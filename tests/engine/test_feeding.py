@@ -166,6 +166,9 @@ def test_blocks_are_as_long_as_their_bytes_allow(
     for limit, steps in ((3071, 1), (4 * 3072 * 5, 5), (1 << 30, 32)):
         monkeypatch.setattr("i2i.engine.feeding.SHARED_BYTES", limit)
         assert feed._steps_at_once() == steps
+    monkeypatch.setattr("i2i.engine.feeding.SHARED_BYTES", 4 * 3072 * 6)
+    monkeypatch.setattr("i2i.world.local_size", lambda: 3)  # processes that share it
+    assert feed._steps_at_once() == 2
 
 
 def test_steps_wait_for_a_copy_beside_them_and_its_memory_for_the_steps(
@@ -213,3 +216,5 @@ def test_workers_leave_a_core_for_the_loop(monkeypatch: pytest.MonkeyPatch) -> N
     for cores, wanted in ((1, 1), (4, 3), (16, 15), (64, 16)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: range(cores), raising=False)
         assert choose_workers(GPU) == wanted
+    monkeypatch.setattr("i2i.world.local_size", lambda: 4)  # of 64 cores
+    assert choose_workers(GPU) == 15

@@ -326,8 +326,8 @@ def test_torchrun_starts_processes_as_well(place: Path) -> None:
 def test_devices_are_counted_from_one_and_torchrun_needs_none(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     assert main(["train", "pix2pix", "--devices", "0"]) == 2
     assert "'--devices'" in capsys.readouterr().err
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
     assert main(["train", "pix2pix", "--devices", "2"]) == 2
     assert "leave --devices out" in capsys.readouterr().err
 
