@@ -206,3 +206,9 @@ def to_bytes(image: Pixels) -> npt.NDArray[np.uint8]:
 def to_tensor(image: Pixels) -> Tensor:
     """Return pixels ``[H, W, C]`` as a tensor ``[C, H, W]``."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+def to_pixels(image: Tensor) -> files.Pixels:
+    """Return an item's image ``[C, H, W]``, uint8 or floats in [0, 1], as pixels ``[H, W, C]`` of its depth."""
+    pixels = image.permute(1, 2, 0).numpy()
+    return pixels if pixels.dtype == np.uint8 else np.round(pixels * 65535).astype(np.uint16)

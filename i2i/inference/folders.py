@@ -14,10 +14,10 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from i2i.data import files
 from i2i.data.geometry import resize, short_side_size
+from i2i.data.images import to_pixels
 from i2i.data.layouts import DataFolder, Example, Split
 from i2i.data.opened import find_folder
 from i2i.data.pairs import PairedImages, read_pair
@@ -143,7 +143,7 @@ def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Jo
 
     def read(index: int) -> Input:
         item = pairs[index, 0]
-        a, b = (_to_pixels(item[side]) for side in "ab")
+        a, b = (to_pixels(item[side]) for side in "ab")
         return Input(a, (b.shape[0], b.shape[1]), target=b)
 
     jobs = [
@@ -152,12 +152,6 @@ def plan_examples(pairs: PairedImages, output: Path, overwrite: bool) -> list[Jo
     ]
     refuse_clashes(jobs, overwrite)
     return jobs
-
-
-def _to_pixels(image: Tensor) -> files.Pixels:
-    """Return a dataset's image ``[C, H, W]``, uint8 or floats in [0, 1], as pixels ``[H, W, C]`` of its depth."""
-    pixels = image.permute(1, 2, 0).numpy()
-    return pixels if pixels.dtype == np.uint8 else np.round(pixels * 65535).astype(np.uint16)
 
 
 def refuse_clashes(jobs: Sequence[Job], overwrite: bool) -> None:
@@ -340,7 +334,7 @@ def _begun(translator: Translator, images: Sequence[files.Pixels]) -> Callable[[
 
     Where the batch fails, its images are translated one by one.
     """
-    deep = translator.data.bits == 16 or images[0].dtype == np.uint16
+    deep = translator.is_deep(images[0])
     try:
         wait = translator.begin(images, deep=deep)
     except (UserError, MemoryError, RuntimeError) as error:
@@ -372,10 +366,16 @@ def _one_by_one(
     return [UserError(f"{width}x{height} needs more memory than there is; {mend}")]
 
 
+def at_size(output: files.Pixels, size: tuple[int, int]) -> files.Pixels:
+    """Return an output ``[h, w, C]`` at the (height, width) that it is to have, where the network worked at others."""
+    if output.shape[:2] == size:
+        return output
+    scaled = cv2.resize(output, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(scaled, dtype=output.dtype).reshape(*size, output.shape[2])
+
+
 def _write(path: Path, output: files.Pixels, entry: Input) -> None:
-    if output.shape[:2] != entry.size:
-        enlarged = cv2.resize(output, entry.size[::-1], interpolation=cv2.INTER_CUBIC)
-        output = np.asarray(enlarged, dtype=output.dtype).reshape(*entry.size, output.shape[2])
+    output = at_size(output, entry.size)
     suffix = path.suffix.lower()
     if entry.alpha is not None and suffix in (".png", ".webp", ".tif", ".tiff"):
         output = files.with_alpha(output, alpha_like(output, entry.alpha))
@@ -494,7 +494,7 @@ def plan(
         jobs = [Job(str(path), output / f"{path.stem}.png", lambda path=path: read(path)) for path in paths]  # type: ignore[misc]
         refuse_clashes(jobs, overwrite)
         return jobs
-    if translator.data.parts_a and translator.data.direction == "AtoB" and not translator.wants_mask:
+    if translator.wants_several:
         raise UserError(
             f"{source}: this model takes several images put together, and files are single ones; give DATASET:SPLIT"
         )

@@ -86,6 +86,11 @@ class TrainedNetwork:
         self.load_into(network)
         return network
 
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether images can be cut into tiles for it."""
+        return True
+
     def settled(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the network is to run (`i2i.load`), once what is left open is decided by what it is.
 
@@ -132,12 +137,17 @@ class GraphNetwork(TrainedNetwork):
             return InModelRange(network, takes_images=self.kind == "generator")
         return network
 
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether images can be cut into tiles for it: not where norms take each image's own statistics."""
+        return not self.graph["normalises_images"]
+
     def settled(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the graph is to run, which has most options fixed; see `TrainedNetwork.settled`."""
         fixed = {**self.graph["policy"], "precision": "fp32"}  # what goes in and comes out; within, it is what it is
         if self.file.suffix.lower() == ".onnx":
             fixed["device"] = "cpu"
-        if self.graph["normalises_images"]:
+        if not self.takes_tiles:
             fixed["tile"] = None
         for name, value in fixed.items():
             wanted = asked.get(name)

@@ -384,6 +384,15 @@ class Translator:
             return self.derive.wants_mask
         return self.data.direction == "AtoB" and [part.channels for part in self.data.parts_a][1:] == [1]
 
+    @property
+    def wants_several(self) -> bool:
+        """Whether its inputs are several images put together, so that a single one is none, not even with a mask."""
+        return self.data.direction == "AtoB" and bool(self.data.parts_a) and not self.wants_mask
+
+    def is_deep(self, image: files.Pixels) -> bool:
+        """Say whether an image's output has 16 bits: where the image has, or those of training had."""
+        return self.data.bits == 16 or image.dtype == np.uint16
+
     def prepared(
         self, image: files.Pixels, mask: files.Pixels | None = None, size: int | None = None
     ) -> tuple[files.Pixels, files.Pixels | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -42,9 +42,12 @@ CODERS = 4
 """Images that are decoded, prepared and encoded at a time."""
 MOST_UNDER_WAY = 64
 """Requests for images under way; more are refused before they are read, so that memory stays bounded."""
+BODY_SECONDS = 120.0
+"""Within which a request's body must have come, so that clients that stall do not keep places from others."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Service:
@@ -84,29 +87,51 @@ class Service:
         """Read a body, no further than the limit.
 
         Raises:
-            Refusal: it is too long (413).
+            Refusal: it is too long (413), or takes too long to come (408).
         """
         most = self.limits.bytes
         told = request.headers.get("content-length", "")
         body = bytearray()
         if not (told.isdigit() and int(told) > most):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    break
-            else:
-                return bytes(body)
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    async for chunk in request.stream():
+                        body += chunk
+                        if len(body) > most:
+                            break
+                    else:
+                        return bytes(body)
+            except TimeoutError as error:
+                raise Refusal(408, f"the body had not come whole within {BODY_SECONDS:g} seconds") from error
         raise Refusal(413, f"the body has more than {most:,} bytes, which is what this server takes; send less")
 
     async def _image(self, request: Request) -> tuple[files.Pixels, files.Pixels | None]:
         """Return the image of a request, and its mask if it has one."""
-        parts = parts_of(await self._body(request), request.headers.get("content-type", ""))
+        body = await self._body(request)
+        parts = await self._aside(parts_of, body, request.headers.get("content-type", ""))
         image, mask = [
             await self._aside(decode, parts[name], self.limits, name) if name in parts else None
             for name in ("image", "mask")
         ]
         assert image is not None
         return image, mask
+
+    async def _run(self, request: Request, key: Hashable, run: Callable[[Sequence[T]], Sequence[R]], item: T) -> R:
+        """Return what the networks make of an item; see `Batcher.submit`.
+
+        Raises:
+            ClientDisconnect: the client has gone, and what was not begun for it is left undone.
+        """
+        work = asyncio.wrap_future(self.batcher.submit(key, run, item))
+        leaving = asyncio.ensure_future(_left(request))
+        try:
+            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise ClientDisconnect
+            return work.result()
+        finally:
+            work.cancel()
+            leaving.cancel()
 
     async def _answer(self, image: files.Pixels, form: Format) -> Response:
         return Response(await self._aside(encode, image, form), media_type=MEDIA_TYPES[form])
@@ -123,7 +148,7 @@ class Service:
                 size = None  # it has it
             entry = await self._aside(prepare, way, image, mask, size=size, limits=self.limits)
             key = id(way), entry.pixels.shape, entry.pixels.dtype, entry.deep
-            output = await asyncio.wrap_future(self.batcher.submit(key, translate_batch(way.translator), entry))
+            output = await self._run(request, key, translate_batch(way.translator), entry)
             return await self._answer(await self._aside(finish, output, entry), query.format)
 
     async def derive(self, request: Request) -> Response:
@@ -141,7 +166,11 @@ class Service:
         examples = self.menu.translating(query.model).way(query.direction).examples
         if query.index >= len(examples):
             raise Refusal(404, f"there is no example {query.index}: the model has {len(examples)} here")
-        return await self._answer(await self._aside(examples.__getitem__, query.index), query.format)
+        try:
+            image = await self._aside(examples.__getitem__, query.index)
+        except files.BrokenImage as error:  # which names a file of this machine
+            raise Refusal(404, f"example {query.index} {error.reason}") from error
+        return await self._answer(image, query.format)
 
     async def sample(self, request: Request) -> Response:
         """``/api/sample``: images of noise, side by side."""
@@ -149,7 +178,9 @@ class Service:
         sampler = self.menu.sampling(query.model).sampler
         async with self._room():
             noise = await self._aside(noise_of, sampler, query)
-            images = await asyncio.wrap_future(self.batcher.submit(id(sampler), sample_batch(sampler), noise))
+            side = sampler.shape[0]
+            self.limits.refuse_large(side, len(noise.vectors) * side, "the row of images")
+            images = await self._run(request, id(sampler), sample_batch(sampler), noise)
             return await self._answer(side_by_side(images), query.format)
 
     async def models(self, request: Request) -> Response:
@@ -166,6 +197,12 @@ class Service:
         """``GET /healthz``."""
         work = {"running": self.batcher.running, "waiting": len(self.batcher)}
         return JSONResponse({"status": "ok", "models": len(self.menu.models), **work})
+
+
+async def _left(request: Request) -> None:
+    """Return when the client of a request, whose body was read, has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def page(request: Request) -> Response:

@@ -65,6 +65,7 @@ class Batcher:
                 raise Refusal(503, "the server is closing")
             self._waiting.append(_Job(key, run, item, future))
             self._changed.notify()
+        future.add_done_callback(self._forget)
         return future
 
     def close(self) -> None:
@@ -73,6 +74,12 @@ class Batcher:
             self._closed = True
             self._changed.notify()
         self._thread.join()
+
+    def _forget(self, future: Future[Any]) -> None:
+        """Let go of what was given up, so that it takes no memory until its turn."""
+        if future.cancelled():
+            with self._changed:
+                self._waiting = deque(job for job in self._waiting if job.future is not future)
 
     def _work(self) -> None:
         while batch := self._next():

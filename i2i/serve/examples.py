@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from i2i.data import files
+from i2i.data.images import to_pixels
 from i2i.data.layouts import Example
 from i2i.data.opened import find_folder
 from i2i.data.pairs import PairedImages
 from i2i.data.sources import find_source
 from i2i.errors import UserError
 from i2i.inference import Translator
+from i2i.resources import resource_names
 from i2i.seeding import numpy_generator
 
 
@@ -52,30 +52,28 @@ class HeldOut:
             return files.read(example.files[0])
         # Made anew for each: a set keeps what it has decoded, and a server runs for weeks.
         item = PairedImages([example], model.data, model.data_seed, train=False)[0, 0]
-        photo, given = (_as_pixels(item[side].numpy()) for side in "ba")
+        photo, given = (to_pixels(item[side]) for side in "ba")
         if model.derive is None:
             return given[..., : given.shape[2] - model.wants_mask]
         return model.derive.degraded(files.to_uint8(photo), numpy_generator(0, "example", index))
 
 
-def _as_pixels(image: np.ndarray) -> files.Pixels:
-    """Return a data set's image ``[C, H, W]``, uint8 or floats in [0, 1], as pixels ``[H, W, C]`` of its depth."""
-    pixels = image.transpose(1, 2, 0)
-    return pixels if pixels.dtype == np.uint8 else np.round(pixels * 65535).astype(np.uint16)
-
-
-def find_examples(translator: Translator, say: Callable[[str], None]) -> Examples:
+def find_examples(translator: Translator, say: Callable[[str], None], *, anywhere: bool) -> Examples:
     """Return the held-out images of the data that a model was trained on; none where these are not on this machine.
 
     Args:
         translator: the model.
         say: takes a line for the user where there are none.
+        anywhere: look into any folder that the model names; otherwise at named data sets alone, for the files of
+            strangers are not to say what visitors are shown.
     """
     data = translator.data
     if not data.source:
         return ()
     try:
         translator.refuse_unknown_code()
+        if not anywhere and {data.source, data.source_b or data.source} - set(resource_names("datasets")):
+            raise UserError("a single file brings none, unless its data set has a name")
         source = find_source(data.source)
         here = source.path or source.prepared or source.downloaded or (source.recipe and source.recipe.builtin)
         if not here:

@@ -25,7 +25,8 @@ class Guard:
     """Refuses requests that other sites' pages make, and sends security headers with every answer.
 
     A name that an attacker has let point at this machine (DNS rebinding) makes the browser take the attacker's page
-    for ours; it still sends that name as ``Host``. A plain request from another site shows in ``Sec-Fetch-Site``.
+    for ours; it still sends that name as ``Host``. A plain request from another site shows in ``Sec-Fetch-Site``, which
+    browsers send to this machine and to https, and in ``Origin``, which they send wherever there is a body.
 
     Args:
         app: what is guarded.
@@ -50,12 +51,20 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-        if headers.get("host", "").endswith("]"):  # an IPv6 address without a port
-            host = headers["host"]
+        called = headers.get("host", "").lower()
+        # An IPv6 address without a port has colons too.
+        name = called if called.endswith("]") else called.rpartition(":")[0] or called
         refusal = None
-        if self.hosts and host.lower() not in self.hosts:
-            refusal = JSONResponse({"error": f"this server does not answer to the name '{host}'"}, 403)
-        elif scope["path"].startswith("/api/") and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        if self.hosts and name not in self.hosts:
+            refusal = JSONResponse({"error": f"this server does not answer to the name '{name}'"}, 403)
+        elif scope["path"].startswith("/api/") and _is_of_another_site(headers, called):
             refusal = JSONResponse({"error": "pages of other sites may not use this server"}, 403)
         await (refusal or self.app)(scope, receive, send_guarded)
+
+
+def _is_of_another_site(headers: Headers, called: str) -> bool:
+    """Say whether a browser tells of a request that another site's page made it."""
+    origin = headers.get("origin")
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") or (
+        origin is not None and origin.lower().partition("://")[2] != called
+    )

@@ -31,16 +31,15 @@ class Limits:
     bytes: int = 20 << 20
     pixels: int = 16_000_000
 
-    def refuse_large(self, height: int, width: int, what: str = "the image") -> None:
-        """Refuse an image by its size.
+    def refuse_large(self, height: int, width: int, what: str = "the image", channels: int = 4) -> None:
+        """Refuse an image by its size; of more than 4 channels, which take as much memory, each 4 count as an image.
 
         Raises:
             Refusal: it has too many pixels (413).
         """
-        if height * width > self.pixels:
-            raise Refusal(
-                413, f"{what} has {width} x {height} pixels, and this server takes {self.pixels:,}; send a smaller one"
-            )
+        if height * width * max(1, channels / 4) > self.pixels:
+            shape = f"{width} x {height} pixels" + (f" of {channels} channels" if channels > 4 else "")
+            raise Refusal(413, f"{what} has {shape}, and this server takes {self.pixels:,}; send a smaller one")
 
 
 def parts_of(body: bytes, content_type: str) -> Mapping[str, bytes]:
@@ -57,7 +56,8 @@ def parts_of(body: bytes, content_type: str) -> Mapping[str, bytes]:
     else:
         parts = {}
         # The whole body is here and bounded, so that a form is no more than a split at its boundary.
-        for part in (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode())[1:-1]:
+        # Of three parts one is refused below, so that more need not be looked for.
+        for part in (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode(), 4)[1:-1]:
             head, _, content = part.partition(b"\r\n\r\n")
             if name := re.search(rb'\bname="?([^";\r]+)', head):
                 parts[name[1].decode(errors="replace")] = content
@@ -85,7 +85,7 @@ def decode(content: bytes, limits: Limits, what: str = "image") -> files.Pixels:
         path.write_bytes(content)
         try:
             info = files.read_info(path)
-            limits.refuse_large(info.height, info.width, f"the {what}")
+            limits.refuse_large(info.height, info.width, f"the {what}", info.channels)
             return files.read(path)
         except files.BrokenImage as error:
             status = 413 if isinstance(error.__cause__, Image.DecompressionBombError) else 415

@@ -196,7 +196,7 @@ def open_menu(
     trust: bool = False,
     say: Callable[[str], None],
 ) -> Menu:
-    """Load models and name them: runs by their folders, checkpoints with their steps, files by theirs.
+    """Load models and name them: runs by their folders, checkpoints with their steps, files by theirs without suffix.
 
     Args:
         paths: whatever `i2i.load` and `i2i.inference.load_sampler` take.
@@ -220,24 +220,41 @@ def open_menu(
             continue
         ways: dict[Direction, Way] = {}
         for direction in opened.directions:
-            translator = load(path, direction=direction, device=device, precision=precision, tile="auto", trust=trust)
-            _refuse_several_inputs(path, translator)
+            network, _ = opened.generator(direction)
+            translator = load(
+                path,
+                direction=direction,
+                device=device,
+                precision=precision,
+                tile="auto" if network.takes_tiles else None,
+                trust=trust,
+            )
+            if translator.wants_several:
+                raise UserError(f"{path}: takes several images put together, and a request holds one; leave it out")
             _try(translator)
             say(f"model: {translator.describe()}")
-            ways[direction] = Way(translator, _label(translator, opened, name), find_examples(translator, say))
+            examples = find_examples(translator, say, anywhere=opened.path.is_dir())
+            ways[direction] = Way(translator, _label(translator, opened, name), examples)
         models.append(Translating(name, ways))
     return Menu(models)
 
 
 def _label(model: Translator | Sampler, opened: TrainedModel, name: str) -> str:
     """Say what a model is; who sees the page need not learn where things lie on this machine."""
-    return model.describe().replace(str(opened.path), name)
+    label = model.describe().replace(str(opened.path), name)
+    for network in opened.networks.values():
+        if "imported_from" in network.origin:
+            origin = str(network.origin["imported_from"])
+            label = label.replace(origin, Path(origin).name)
+    return label
 
 
 def _name_of(path: Path, taken: set[str]) -> str:
     """Return a name that no other model has."""
     path = path.expanduser().resolve()
-    name = f"{path.parents[1].name}-{path.name}" if STEP.fullmatch(path.name) else path.name
+    name = path.stem if path.is_file() else path.name
+    if STEP.fullmatch(name):
+        name = f"{path.parents[1].name}-{name}"
     return next(
         free for number in range(1, len(taken) + 2) if (free := f"{name}-{number}" if number > 1 else name) not in taken
     )
@@ -247,8 +264,3 @@ def _try(translator: Translator) -> None:
     """Translate once, so that what fails does so before anyone asks, and the first to ask need not wait for kernels."""
     side = translator.data.image_size
     translator.translate_pixels([np.zeros((side, side, translator.in_channels), np.uint8)])
-
-
-def _refuse_several_inputs(path: Path, translator: Translator) -> None:
-    if translator.data.parts_a and translator.data.direction == "AtoB" and not translator.wants_mask:
-        raise UserError(f"{path}: takes several images put together, and a request holds one; leave it out")

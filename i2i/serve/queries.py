@@ -94,6 +94,10 @@ class SampleQuery(OfModel):
             raise ValueError("interpolate and traverse are given together; keep one")
         if self.steps and not (self.interpolate or self.traverse):
             raise ValueError("steps belongs to interpolate or traverse; add one of them, or leave it out")
+        if self.along and not self.interpolate:
+            raise ValueError("along belongs to interpolate; add it, or leave along out")
+        if self.interpolate and "seeds" in self.model_fields_set:
+            raise ValueError("interpolate names its two seeds itself; leave seeds out")
         return self
 
 

@@ -10,6 +10,10 @@ from collections.abc import Callable
 from i2i.errors import UserError
 
 EXTRA = "pip install 'i2i[serve]'"
+WAITING = 128
+"""Callers that wait until they are answered."""
+GRACE_SECONDS = 60
+"""That requests are given to end when the server does."""
 
 
 def refuse_missing() -> None:
@@ -27,19 +31,20 @@ def refuse_missing() -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that has the address but does not listen yet, so that models can be loaded before anyone calls.
+    """Return a socket that listens; who calls before the server runs waits until it does.
 
     Raises:
         UserError: the port is taken or not allowed, or there is no such host on this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:  # the latter of empty parts between dots
         raise UserError(f"--host {host}: there is no such address; say 127.0.0.1, or 0.0.0.0 for all") from error
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
+        bound.listen(WAITING)
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:
@@ -65,12 +70,12 @@ def url_of(bound: socket.socket) -> str:
 
 
 def run(app: Callable[..., object], bound: socket.socket, opened: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; requests that run are finished first, and a second Ctrl-C does not wait for them.
+    """Serve until Ctrl-C or SIGTERM; requests that run are finished first, within a minute or until a second Ctrl-C.
 
     Args:
         app: the application.
-        bound: where to listen.
-        opened: called when it listens.
+        bound: where it listens.
+        opened: called when it begins.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -78,8 +83,15 @@ def run(app: Callable[..., object], bound: socket.socket, opened: Callable[[], N
     import uvicorn
 
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30)
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            backlog=WAITING,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
     )
-    bound.listen(128)  # callers wait here until the first is answered
     opened()
     server.run(sockets=[bound])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from i2i.data import files
 from i2i.data.geometry import short_side_size
 from i2i.errors import UserError
 from i2i.inference import Sampler, Translator
+from i2i.inference.folders import at_size
 from i2i.inference.latents import Latents
 from i2i.inference.sampler import Pictures
 from i2i.inference.translator import alpha_like, is_out_of_memory, resized
@@ -60,8 +60,7 @@ def prepare(way: Way, image: files.Pixels, mask: files.Pixels | None, *, size: i
     pixels, alpha = model.prepared(image, mask, size)
     # Said here of one image, for a batch cannot tell whose fault it is.
     files.to_channels(pixels[:1, :1], model.in_channels)
-    deep = model.data.bits == 16 or pixels.dtype == np.uint16
-    return Prepared(pixels, (times * height, times * width), alpha, deep)
+    return Prepared(pixels, (times * height, times * width), alpha, model.is_deep(pixels))
 
 
 def derive(way: Way, photo: files.Pixels, *, size: int | None, seed: int, limits: Limits) -> files.Pixels:
@@ -85,8 +84,11 @@ def translate_batch(model: Translator) -> Callable[[Sequence[Prepared]], Sequenc
     """Return the function that translates images of one shape and depth, as `i2i.serve.batching` runs it."""
 
     def run(batch: Sequence[Prepared]) -> Sequence[files.Pixels]:
+        images = [entry.pixels for entry in batch]
+        size = model.batch_size(*images[0].shape[:2]) if len(images) > 1 else 1
+        parts = [images[at : at + size] for at in range(0, len(images), size)]
         try:
-            return model.translate_pixels([entry.pixels for entry in batch], deep=batch[0].deep)
+            return [output for part in parts for output in model.translate_pixels(part, deep=batch[0].deep)]
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -99,9 +101,7 @@ def translate_batch(model: Translator) -> Callable[[Sequence[Prepared]], Sequenc
 
 def finish(output: files.Pixels, entry: Prepared) -> files.Pixels:
     """Return an output at the size of the image that came, with its transparency."""
-    if output.shape[:2] != entry.size:
-        enlarged = cv2.resize(output, entry.size[::-1], interpolation=cv2.INTER_CUBIC)
-        output = np.asarray(enlarged, dtype=output.dtype).reshape(*entry.size, output.shape[2])
+    output = at_size(output, entry.size)
     return output if entry.alpha is None else files.with_alpha(output, alpha_like(output, entry.alpha))
 
 

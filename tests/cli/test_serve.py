@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from i2i.engine.fit import Outcome
+from i2i.serve.server import bind
 from tests.cli.test_cli import Capture, error_of
 from tests.serve.conftest import pixels_of, png
 
@@ -42,7 +43,14 @@ def test_what_cannot_be_served_is_said_before_the_port_is_open(capsys: Capture) 
     assert "no-such-run: does not exist" in error_of(capsys, "serve", "no-such-run", "--port", str(port))
     with socket.create_server(("127.0.0.1", port)):
         pass  # it was given back
-    assert "--host nowhere.invalid" in error_of(capsys, "serve", "--host", "nowhere.invalid")
+    for host in ("nowhere.invalid", "192.168..1"):
+        assert f"--host {host}: there is no such address" in error_of(capsys, "serve", "--host", host)
+
+
+def test_who_calls_while_models_are_loaded_waits(capsys: Capture) -> None:
+    with bind("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname(), timeout=5):
+        line = error_of(capsys, "serve", "--port", str(bound.getsockname()[1]))
+    assert "is taken" in line
 
 
 def test_the_newest_run_is_served_until_ctrl_c_and_a_running_request_is_finished(

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 import torch
+from starlette.requests import ClientDisconnect, Request
 
 import i2i.serve
 from i2i.data import files
 from i2i.data.derive import Edges
 from i2i.data.geometry import resize
+from i2i.data.layouts import Example
 from i2i.engine.fit import Outcome
+from i2i.engine.runs import import_model
 from i2i.errors import UserError
-from i2i.inference.trained import Direction
+from i2i.inference.export.exporting import export
+from i2i.inference.trained import Direction, open_model
 from i2i.serve import app
-from i2i.serve.app import create_app
-from i2i.serve.models import Menu, open_menu
-from tests.serve.conftest import Client, pixels_of, png, way
+from i2i.serve.app import Service, create_app
+from i2i.serve.batching import Batcher
+from i2i.serve.examples import HeldOut, find_examples
+from i2i.serve.images import Limits
+from i2i.serve.models import Menu, Translating, Way, open_menu
+from tests.serve.conftest import RESNET, Client, pixels_of, png, translator, way
 
 STATIC = Path(i2i.serve.__file__).parent / "static"
 EDGES = "20260101-120000-edges"
@@ -111,8 +122,11 @@ def test_a_mask_comes_beside_its_image(client: Client, menu: Menu, photo: np.nda
     assert "'hat'" in error_of(odd, 400)
 
 
-def test_requests_that_wait_together_share_a_batch(menu: Menu, photo: np.ndarray) -> None:
+def test_requests_that_wait_together_share_batches_as_large_as_the_model_takes(
+    menu: Menu, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = way(menu, "cycle").translator
+    monkeypatch.setattr(model, "batch_size", lambda height, width: 3)
     images = [np.ascontiguousarray(np.roll(photo, shift, axis=0)) for shift in range(5)]
     expected = [model.translate(image) for image in images]
     sizes: list[int] = []
@@ -138,7 +152,7 @@ def test_requests_that_wait_together_share_a_batch(menu: Menu, photo: np.ndarray
         gate.set()
         outputs = [future.result(10) for future in (first, *others)]
     hook.remove()
-    assert sizes == [1, 4]
+    assert sizes == [1, 3, 1]
     for output, wanted in zip(outputs, expected, strict=True):
         assert np.abs(output.astype(int) - wanted).max() <= 1  # kernels round otherwise at other sizes of a batch
 
@@ -165,6 +179,8 @@ def test_images_of_noise_stand_side_by_side(client: Client, menu: Menu) -> None:
         ({"label": "cat", "seeds": ",".join(map(str, range(65)))}, "seeds"),
         ({"label": "cat", "interpolate": "1"}, "interpolate"),
         ({"label": "cat", "steps": "4"}, "steps belongs to interpolate"),
+        ({"label": "cat", "along": "linear", "seeds": "1,2"}, "along belongs to interpolate"),
+        ({"label": "cat", "interpolate": "1,2", "seeds": "1,2"}, "leave seeds out"),
         ({"label": "cat", "steps": "400", "interpolate": "1,2"}, "less than or equal to 64"),
         ({"label": "cat", "traverse": "6"}, "axes 0 to 5"),
         ({"model": EDGES}, "translates images"),
@@ -191,6 +207,56 @@ def test_decompression_bombs_are_refused_before_they_are_decoded(
 ) -> None:
     monkeypatch.setattr(files, "read", None)
     assert "pixels" in error_of(client.post("/api/translate", content=header_of_a_bomb(side)), 413)
+
+
+def test_channels_count_as_pixels_before_they_are_decoded(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write(tmp_path / "deep.tif", np.zeros((60, 60, 64), np.uint8))
+    monkeypatch.setattr(files, "read", None)
+    answer = client.post("/api/translate", content=(tmp_path / "deep.tif").read_bytes())
+    assert "60 x 60 pixels of 64 channels" in error_of(answer, 413)
+
+
+def test_a_row_of_images_is_no_larger_than_an_image(menu: Menu) -> None:
+    with Client(create_app(menu, Limits(pixels=1000))) as client:
+        query = {"model": "noise", "label": "cat", "seeds": "1,2,3,4"}
+        assert "64 x 16 pixels" in error_of(client.get("/api/sample", params=query), 413)
+        assert client.get("/api/sample", params={**query, "seeds": "1,2,3"}).status_code == 200
+
+
+def test_a_body_that_stalls_gives_its_place_back(menu: Menu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(app, "MOST_UNDER_WAY", 1)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"\x89PNG"
+        await asyncio.sleep(60)
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(create_app(menu))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as session:
+            return [await session.post("/api/translate", content=stalled()) for _ in range(2)]
+
+    for answer in asyncio.run(ask()):
+        assert "0.05 seconds" in error_of(answer, 408)
+
+
+def test_what_nobody_waits_for_is_not_begun(menu: Menu, photo: np.ndarray) -> None:
+    batcher, gate = Batcher(), threading.Event()
+    batcher.submit("busy", lambda items: [gate.wait(10) for _ in items], None)
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": png(photo)}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"model=cycle", "headers": []}
+    service = Service(menu, Limits(), batcher)
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(service.translate(Request(scope, receive)))
+    assert len(batcher) == service.under_way == 0
+    gate.set()
+    batcher.close()
 
 
 def test_bodies_are_read_no_further_than_the_limit(client: Client) -> None:
@@ -291,6 +357,16 @@ def test_examples_are_there_by_number(client: Client, menu: Menu) -> None:
     assert "the model has 0 here" in error_of(client.get("/api/example?model=cycle"), 404)
 
 
+def test_an_example_whose_file_has_gone_says_nothing_of_its_place(tmp_path: Path) -> None:
+    example = Example("photo", tmp_path / "photo.png", tmp_path / "photo.png")
+    gone = Way(translator((3, 3), RESNET, {"layout": "unpaired"}))
+    menu = Menu([Translating("gone", {"AtoB": replace(gone, examples=HeldOut(gone.translator, (example,)))})])
+    with Client(create_app(menu)) as client:
+        line = error_of(client.get("/api/example"), 404)
+    assert line.startswith("example 0 ")
+    assert str(tmp_path) not in line
+
+
 def test_other_people_s_pages_are_kept_out(menu: Menu) -> None:
     guarded = create_app(menu, hosts={"127.0.0.1", "localhost", "[::1]"})
     for host, status in (
@@ -307,7 +383,14 @@ def test_other_people_s_pages_are_kept_out(menu: Menu) -> None:
         assert answer.status_code == status, host
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-    local = Client(guarded, base_url="http://localhost")
+    local = Client(guarded, base_url="http://localhost:8000")
+    for origin, status in (
+        ("http://localhost:8000", 200),
+        ("http://localhost:8001", 403),
+        ("http://elsewhere.example", 403),
+        ("null", 403),
+    ):
+        assert local.get("/api/models", headers={"origin": origin}).status_code == status, origin
     assert local.get("/api/models", headers={"sec-fetch-site": "cross-site"}).status_code == 403
     assert local.get("/api/models", headers={"sec-fetch-site": "same-origin"}).status_code == 200
     assert local.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200  # somebody's link to it
@@ -337,9 +420,36 @@ def test_runs_become_a_menu_with_their_held_out_images(
     assert drawing.shape == (64, 64, 1)
     assert set(np.unique(drawing)) == {0, 255}
     assert str(tmp_path) not in str(menu.models["run"].describe())
+    model, told = first.translator, list[str]()
+    assert model.data.source == str(tmp_path / "photos")
+    assert len(find_examples(model, told.append, anywhere=True)) == 2
+    assert len(find_examples(model, told.append, anywhere=False)) == 0  # as of a file that anybody wrote
+    assert told == ["note: no held-out images to try: a single file brings none, unless its data set has a name"]
     (tmp_path / "photos").rename(tmp_path / "gone")
     menu = open_menu([tmp_path / "run"], device="cpu", say=said.append)
     assert len(way(menu, "run").examples) == 0
     assert said[-1].startswith("note: no held-out images to try: ")
     with pytest.raises(UserError, match="does not exist"):
         open_menu([tmp_path / "rum"], device="cpu", say=said.append)
+
+
+def test_files_are_called_by_their_stem_and_graphs_that_tiles_do_not_suit_are_served(
+    tiny: Callable[..., Outcome], tmp_path: Path, photo: np.ndarray
+) -> None:
+    tiny("run", "train.steps=1", "method.generator.norm=instance")
+    export(tmp_path / "run", tmp_path / "zebras.onnx")
+    menu = open_menu([tmp_path / "zebras.onnx"], say=lambda line: None)
+    with Client(create_app(menu)) as client:
+        answer = client.post("/api/translate?model=zebras", content=png(photo[..., :1]))
+    expected = i2i.load(tmp_path / "run", device="cpu").translate(photo[..., 0])
+    assert np.abs(pixels_of(answer.content).astype(int) - expected).max() <= 1
+
+
+def test_imported_runs_do_not_say_where_their_files_lay(tmp_path: Path) -> None:
+    given = Path(__file__).parents[1] / "fixtures" / "junyanz" / "g_resnet6_instance.pth"
+    import_model(open_model(given), tmp_path / "run")
+    menu = open_menu([tmp_path / "run", given], say=lambda line: None)
+    assert list(menu.models) == ["run", given.stem]
+    assert "imported from g_resnet6_instance.pth" in way(menu, "run").label
+    for model in menu.models.values():
+        assert str(given.parent) not in str(model.describe())

@@ -64,6 +64,7 @@ def test_what_was_given_up_is_not_run(network: Network) -> None:
     network.begun.wait(10)
     given_up, kept = (batcher.submit("a", network, item) for item in (2, 3))
     assert given_up.cancel()
+    assert len(batcher) == 1  # nor kept
     network.gate.set()
     assert kept.result(10) == 6
     assert network.batches == [[1], [3]]

@@ -112,6 +112,12 @@ class Page:
     def drop(self, content: bytes, name: str = "photo.png") -> None:
         self.page.evaluate(DROP, [name, base64.b64encode(content).decode()])
 
+    def hold(self, url: str) -> list[Any]:
+        """Hold requests back until somebody lets them go on, and return the list that they come into."""
+        held: list[Any] = []
+        self.page.route(url, lambda route: held.append(route))
+        return held
+
     def choose(self, model: str) -> None:
         self.page.select_option("#model", label=model)
 
@@ -336,3 +342,68 @@ def test_one_result_is_asked_for_at_a_time_and_the_newest_drawing_wins(
     rows = [int(row * 64 / 10) for row in range(2, 9)]
     assert (sent[-1][rows, 32] == 0).all()  # all seven strokes
     np.testing.assert_array_equal(rgb(page.pixels("result")), original([sent[-1]])[0])
+
+
+def test_clearing_or_another_model_lets_go_of_the_pen(visit: Callable[..., Page]) -> None:
+    page = visit()
+    box = page.page.locator("#ink").bounding_box()
+
+    def move(share: float) -> None:
+        page.page.mouse.move(box["x"] + share * box["width"], box["y"] + share * box["height"])
+
+    for keys in ("x", "mmmmm"):  # after the last model comes the first
+        move(0.2)
+        page.page.mouse.down()
+        move(0.4)
+        page.wait(lambda: page.settled() is not None)
+        page.page.keyboard.type(keys)
+        move(0.6)
+        assert not page.pixels("ink").any()  # type: ignore[union-attr]
+        page.page.mouse.up()
+        assert page.settled() is None
+    page.stroke((0.2, 0.3), (0.8, 0.3))
+    page.wait(lambda: page.pixels("result") is not None)
+
+
+def test_a_derivation_is_left_out_for_examples_alone_and_works_at_a_photo_s_own_size(
+    visit: Callable[..., Page],
+) -> None:
+    page = visit()
+    page.page.click("#modes >> text=Picture")
+    page.page.keyboard.press("s")
+    page.wait(lambda: page.settled("after") is not None)
+    assert not page.page.is_checked("#derive")
+    page.drop(png(blob_photo(1, 80)))
+    page.wait(lambda: page.page.is_checked("#derive"))
+    page.page.select_option("#size", label="its own size")
+    page.wait(lambda: (after := page.settled("after")) is not None and after.shape[:2] == (80, 80))
+
+
+def test_what_comes_late_of_another_model_is_not_shown(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.page.click("#modes >> text=Picture")
+    held = page.hold("**/api/example*")
+    page.page.keyboard.press("s")
+    page.wait(lambda: bool(held))
+    page.choose("enlarger")
+    with page.page.expect_response("**/api/example*"):
+        held[0].continue_()
+    page.settled()
+    assert page.pixels("after") is None
+
+
+def test_the_newest_gallery_stays(visit: Callable[..., Page]) -> None:
+    page = visit(reduced_motion="reduce")
+    page.choose("noise")
+    page.page.wait_for_selector("#gallery button:nth-child(16)")
+    held = page.hold("**/api/sample*&seeds=*")
+    page.page.keyboard.press("s")
+    page.wait(lambda: len(held) == 1)
+    page.page.keyboard.press("s")
+    page.page.wait_for_timeout(50)
+    assert len(held) == 1  # one at a time
+    held[0].continue_()
+    page.wait(lambda: len(held) == 2)
+    held[1].continue_()
+    first = page.page.text_content("#to")
+    page.page.wait_for_selector(f"#gallery button:first-child[title='{first}']")

@@ -38,7 +38,7 @@ export class Board extends EventTarget {
     Object.assign(this, { width, height, ink, colour });
     this.#done = [];
     this.#at = 0;
-    this.#stroke = null;
+    this.#lift();
     this.#key = { x: width / 2, y: height / 2 };
     this.#fit();
   }
@@ -92,6 +92,7 @@ export class Board extends EventTarget {
   }
 
   #add(entry) {
+    this.#lift();
     this.#done.length = this.#at; // what was undone is gone
     this.#done.push(entry);
     this.#at += 1;
@@ -158,8 +159,14 @@ export class Board extends EventTarget {
   }
 
   #end() {
-    this.#stroke = null;
+    this.#lift();
     this.#changed();
+  }
+
+  /** Take the pen off, whatever holds it. */
+  #lift() {
+    this.#stroke = this.#pointer = null;
+    this.#cursor.classList.remove("down");
   }
 
   #where(event) {
@@ -193,7 +200,6 @@ export class Board extends EventTarget {
 
   #up(event) {
     if (event.pointerId !== this.#pointer) return;
-    this.#pointer = null;
     this.#end();
   }
 

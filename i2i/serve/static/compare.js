@@ -6,6 +6,8 @@ import { $, decode, download, duration, shape, show, toast } from "./dom.js";
 const SIZES = [128, 256, 512, 768, 1024];
 
 let model, way, given, result;
+let turns = 0; // counts what was chosen or given, so that what comes late of what was before can be told
+let wished; // whether the pictures that one gives are photos of which inputs are made first
 
 /** The sizes to choose from: that of training, larger ones, and the picture's own. */
 function offerSizes() {
@@ -16,15 +18,22 @@ function offerSizes() {
   $("size").parentElement.hidden = way.magnification > 1; // there, sizes are the point
 }
 
+async function shortSide(blob) {
+  const { width, height } = await decode(blob);
+  return Math.min(width, height);
+}
+
 const latest = new api.Latest(async () => {
   const [asked, ways, image] = [model, way, given];
   if (!image) return;
   const parameters = { model: model.name, direction: way.direction };
-  const size = way.magnification > 1 ? null : $("size").value || null;
+  const derived = $("derive").checked && way.derive;
+  let size = way.magnification > 1 ? null : $("size").value || null;
   $("both").ariaBusy = "true";
   try {
+    if (derived && $("size").value === "") size = await shortSide(image); // else it would be that of training
     // The input that is shown is the one that is translated: made of a photo first, where that is wished.
-    const input = $("derive").checked && way.derive ? await api.derive(image, { ...parameters, size }) : image;
+    const input = derived ? await api.derive(image, { ...parameters, size }) : image;
     const before = await decode(input);
     const began = performance.now();
     const output = await api.translate(input, { ...parameters, size: input === image ? size : null });
@@ -65,20 +74,25 @@ function wipe() {
 
 $("wipe").oninput = wipe;
 $("size").onchange = () => latest.ask();
-$("derive").onchange = () => latest.ask();
+$("derive").onchange = () => {
+  wished = $("derive").checked;
+  latest.ask();
+};
 
 export const compare = {
   element: $("compare"),
 
   enter(chosen, direction) {
     const kept = chosen === model ? given : null; // the same picture, the other way
+    turns += 1;
     [model, way] = [chosen, direction];
     forget();
     offerSizes();
     $("compare-hint").textContent = "drop a picture here, paste one, or choose it below";
     $("derive-first").hidden = !way.derive;
     $("derive-first").querySelector("span").textContent = `make it “${way.derive}” first`;
-    $("derive").checked = Boolean(way.derive && way.ink); // photos are what one has, and drawings what it takes
+    wished = Boolean(way.derive && way.ink); // photos are what one has, and drawings what it takes
+    $("derive").checked = wished;
     $("compare").querySelector("[data-act=surprise]").hidden = !way.examples;
     wipe();
     if (kept) this.take(kept);
@@ -87,15 +101,21 @@ export const compare = {
   takes: () => true,
 
   async take(blob) {
+    turns += 1;
     given = blob;
+    $("derive").checked = wished;
     await latest.ask();
   },
 
   async surprise() {
     if (!way.examples) return;
-    $("derive").checked = false; // it is made worse already
+    const turn = (turns += 1);
     const index = Math.floor(Math.random() * way.examples);
-    await this.take(await api.example({ model: model.name, direction: way.direction, index }));
+    const found = await api.example({ model: model.name, direction: way.direction, index });
+    if (turn !== turns) return;
+    given = found;
+    $("derive").checked = false; // it is made worse already
+    await latest.ask();
   },
 
   save() {

@@ -5,9 +5,11 @@ import { Board } from "./board.js";
 import { $, decode, download, duration, say, shape, show, toBlob, toast } from "./dom.js";
 
 const MASK = "#d2542f"; // how a mask is shown over its photo
+const ENOUGH = 4; // times the size of the model, beyond which a photo shows it nothing more
 
 const board = new Board($("ink"), $("cursor"));
 let model, way, photo, result;
+let turns = 0; // counts what was chosen or given, so that what comes late of what was before can be told
 
 /** The photo under a mask: at the size at which the model works, its sides in whole pixels. */
 async function fitted(blob, size) {
@@ -23,12 +25,16 @@ async function fitted(blob, size) {
   return canvas;
 }
 
-/** The middle square of a photo, as large as it is: the server makes it smaller, as in training. */
-async function square(blob) {
+/** The middle square of a photo, no larger than is of use: the server makes it smaller, as in training. */
+async function square(blob, most) {
   const picture = await decode(blob);
-  const side = Math.min(picture.width, picture.height);
+  const whole = Math.min(picture.width, picture.height);
+  const side = Math.min(whole, most);
   const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
-  canvas.getContext("2d").drawImage(picture, (side - picture.width) / 2, (side - picture.height) / 2);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  const [left, top] = [(picture.width - whole) / 2, (picture.height - whole) / 2];
+  context.drawImage(picture, left, top, whole, whole, 0, 0, side, side);
   return toBlob(canvas);
 }
 
@@ -117,6 +123,7 @@ export const draw = {
   element: $("draw"),
 
   enter(chosen, direction) {
+    turns += 1;
     [model, way, photo] = [chosen, direction, null];
     forget();
     show($("backdrop"), new OffscreenCanvas(1, 1));
@@ -136,23 +143,30 @@ export const draw = {
   takes: (direction) => Boolean(direction.wants_mask || direction.derive),
 
   async take(blob) {
+    const turn = (turns += 1);
     if (way.wants_mask) {
-      photo = await fitted(blob, way.size);
+      const picture = await fitted(blob, way.size);
+      if (turn !== turns) return;
+      photo = picture;
       show($("backdrop"), photo);
       forget();
       begin(photo.width, photo.height);
     } else {
       const parameters = { model: model.name, direction: way.direction, size: way.size };
-      board.place(await decode(await api.derive(await square(blob), parameters)));
+      const drawing = await decode(await api.derive(await square(blob, ENOUGH * way.size), parameters));
+      if (turn === turns) board.place(drawing);
     }
   },
 
   async surprise() {
     if (!way.examples) return;
+    const turn = (turns += 1);
     const index = Math.floor(Math.random() * way.examples);
     const found = await api.example({ model: model.name, direction: way.direction, index });
+    const drawing = await decode(found);
+    if (turn !== turns) return;
     if (way.wants_mask) await this.take(found);
-    else board.place(await decode(found));
+    else board.place(drawing);
   },
 
   save() {

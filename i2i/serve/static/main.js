@@ -134,6 +134,7 @@ addEventListener("keydown", (event) => {
     view.keys[name]();
     return;
   }
+  if (event.repeat && key !== "[" && key !== "]") return; // a key that is held asks once
   const others = {
     o: acts.photo,
     s: acts.surprise,

@@ -64,12 +64,12 @@ function travel() {
 }
 
 /** Fill the gallery with one strip, cut into its images. */
-async function fill() {
-  const seeds = Array.from({ length: COUNT }, (_, number) => first + number);
-  const asked = model;
+const gallery = new api.Latest(async () => {
+  const [asked, begun] = [model, first];
+  const seeds = Array.from({ length: COUNT }, (_, number) => begun + number);
   try {
     const image = await decode(await api.sample({ model: model.name, label, seeds: seeds.join(",") }));
-    if (asked !== model) return;
+    if (asked !== model || begun !== first) return;
     const side = image.height;
     $("gallery").replaceChildren(
       ...seeds.map((seed, number) => {
@@ -86,7 +86,7 @@ async function fill() {
   } catch (error) {
     toast(error.message);
   }
-}
+});
 
 function mark() {
   for (const [number, button] of [...$("gallery").children].entries()) {
@@ -103,7 +103,7 @@ function go(seed) {
 /** Show other seeds, and go to the first of them. */
 function turn(seed) {
   first = seed;
-  fill();
+  gallery.ask();
   go(first);
 }
 
@@ -111,7 +111,7 @@ function choose(value) {
   label = value;
   const classes = model.classes.map((name) => ({ value: name, label: name }));
   segments($("classes"), classes, label, choose);
-  fill();
+  gallery.ask();
   latest.ask();
 }
 
