@@ -7,7 +7,7 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -243,8 +243,14 @@ def test_a_body_that_stalls_gives_its_place_back(menu: Menu, monkeypatch: pytest
 
 
 def test_what_nobody_waits_for_is_not_begun(menu: Menu, photo: np.ndarray) -> None:
-    batcher, gate = Batcher(), threading.Event()
-    batcher.submit("busy", lambda items: [gate.wait(10) for _ in items], None)
+    batcher, begun, gate = Batcher(), threading.Event(), threading.Event()
+
+    def busy(items: Sequence[None]) -> list[bool]:
+        begun.set()
+        return [gate.wait(30) for _ in items]
+
+    batcher.submit("busy", busy, None)
+    assert begun.wait(30)
     messages: list[dict[str, Any]] = [{"type": "http.request", "body": png(photo)}, {"type": "http.disconnect"}]
 
     async def receive() -> dict[str, Any]:
@@ -252,8 +258,16 @@ def test_what_nobody_waits_for_is_not_begun(menu: Menu, photo: np.ndarray) -> No
 
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"model=cycle", "headers": []}
     service = Service(menu, Limits(), batcher)
-    with pytest.raises(ClientDisconnect):
-        asyncio.run(service.translate(Request(scope, receive)))
+
+    async def left() -> None:
+        with pytest.raises(ClientDisconnect):
+            await service.translate(Request(scope, receive))
+        for _ in range(1000):  # what is given up is dropped a turn of the loop later
+            if len(batcher) == 0:
+                break
+            await asyncio.sleep(0.01)
+
+    asyncio.run(left())
     assert len(batcher) == service.under_way == 0
     gate.set()
     batcher.close()
