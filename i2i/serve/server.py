@@ -23,11 +23,10 @@ def refuse_missing() -> None:
         UserError: one is not installed.
     """
     try:
-        import starlette
+        import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError(f"{error.name} is not installed, which serving takes: {EXTRA}") from error
-    del starlette
 
 
 def bind(host: str, port: int) -> socket.socket:

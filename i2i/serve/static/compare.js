@@ -1,7 +1,7 @@
 // A picture before and after, with a slider between the two.
 
 import * as api from "./api.js";
-import { $, decode, download, duration, shape, show, toast } from "./dom.js";
+import { $, busy, decode, download, duration, shape, show } from "./dom.js";
 
 const SIZES = [128, 256, 512, 768, 1024];
 
@@ -29,8 +29,7 @@ const latest = new api.Latest(async () => {
   const parameters = { model: model.name, direction: way.direction };
   const derived = $("derive").checked && way.derive;
   let size = way.magnification > 1 ? null : $("size").value || null;
-  $("both").ariaBusy = "true";
-  try {
+  await busy($("both"), async () => {
     if (derived && $("size").value === "") size = await shortSide(image); // else it would be that of training
     // The input that is shown is the one that is translated: made of a photo first, where that is wished.
     const input = derived ? await api.derive(image, { ...parameters, size }) : image;
@@ -46,11 +45,7 @@ const latest = new api.Latest(async () => {
     const sizes = [before, after].map(({ width, height }) => `${width} × ${height}`);
     $("compare-time").textContent = `${[...new Set(sizes)].join(" to ")}, ${duration(performance.now() - began)}`;
     settle();
-  } catch (error) {
-    toast(error.message);
-  } finally {
-    $("both").ariaBusy = "false";
-  }
+  });
 });
 
 function forget() {

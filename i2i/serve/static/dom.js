@@ -11,6 +11,18 @@ export function toast(message) {
   fading = setTimeout(() => $("toast").classList.remove("shown"), 6000);
 }
 
+/** Do what ends in a picture on a stage, which is busy meanwhile, and say what went wrong. */
+export async function busy(stage, work) {
+  stage.ariaBusy = "true";
+  try {
+    await work();
+  } catch (error) {
+    toast(error.message);
+  } finally {
+    stage.ariaBusy = "false";
+  }
+}
+
 /** Tell a screen reader what is seen anyway. */
 export function say(message) {
   $("status").textContent = message;

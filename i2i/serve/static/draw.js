@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Board } from "./board.js";
-import { $, decode, download, duration, say, shape, show, toBlob, toast } from "./dom.js";
+import { $, busy, decode, download, duration, say, shape, show, toBlob } from "./dom.js";
 
 const MASK = "#d2542f"; // how a mask is shown over its photo
 const ENOUGH = 4; // times the size of the model, beyond which a photo shows it nothing more
@@ -42,8 +42,7 @@ const latest = new api.Latest(async () => {
   const [asked, ways] = [model, way];
   if (board.empty) return forget();
   const parameters = { model: model.name, direction: way.direction };
-  $("result-stage").ariaBusy = "true";
-  try {
+  await busy($("result-stage"), async () => {
     const drawing = await toBlob(board.drawing());
     const began = performance.now();
     const image = photo
@@ -55,11 +54,7 @@ const latest = new api.Latest(async () => {
     show($("result"), picture);
     $("draw-time").textContent = duration(performance.now() - began);
     settle();
-  } catch (error) {
-    toast(error.message);
-  } finally {
-    $("result-stage").ariaBusy = "false";
-  }
+  });
 });
 
 function forget() {

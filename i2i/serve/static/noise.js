@@ -1,7 +1,7 @@
 // Images of noise: a gallery of seeds, and the way from one to the next.
 
 import * as api from "./api.js";
-import { $, decode, download, segments, shape, toBlob, toast } from "./dom.js";
+import { $, busy, decode, download, segments, shape, toBlob, toast } from "./dom.js";
 
 const COUNT = 16;
 const STEPS = 24;
@@ -13,19 +13,14 @@ let model, label, first, from, to, strip, along, moving;
 const latest = new api.Latest(async () => {
   const [asked, seeds] = [model, `${from},${to}`];
   const way = along ? { traverse: along, seeds: to } : { interpolate: seeds, steps: STEPS };
-  $("frame-stage").ariaBusy = "true";
-  try {
+  await busy($("frame-stage"), async () => {
     const image = await decode(await api.sample({ model: model.name, label, ...way }));
     if (asked !== model) return;
     strip = image;
     $("from").textContent = along || `seed ${from}`;
     $("to").textContent = along ? "" : `seed ${to}`;
     travel();
-  } catch (error) {
-    toast(error.message);
-  } finally {
-    $("frame-stage").ariaBusy = "false";
-  }
+  });
 });
 
 /** Show where the slider stands: two neighbours of the strip, one fading into the other. */
